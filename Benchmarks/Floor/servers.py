@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""servers.py: the canonical workloads, and servers under test: named, started, loaded, ended.
+
+Shared by compare.py, floor_modes.py, idle_memory.py and check_floor.py.
+
+A server is 'NAME=COMMAND' (no shell; {port} becomes a free port) or the word `floor`: epoll_echo
+with the flags that best_modes.json names for the workload (`floor:4` for four threads). It must
+print `listening on ADDRESS:PORT` on a line of stdout or stderr, and end on SIGTERM. If it prints a
+line of JSON at its end, the counters recv, send, epoll_wait and epoll_ctl in it are reported.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+FLOOR = FOLDER / "build" / "epoll_echo"
+LOAD = FOLDER / "build" / "echo_load"
+STORM = FOLDER / "build" / "storm_load"
+BEST_MODES = FOLDER / "best_modes.json"
+
+# Limits, in seconds. Whatever takes longer is an error with a name, never a hang.
+START_LIMIT = 30
+START_LIMIT_INSTRUMENTED = 120
+STOP_LIMIT = 5
+STOP_LIMIT_INSTRUMENTED = 60
+STORM_LIMIT = 60  # For one storm: opening, closing, tail.
+LOAD_OVERHEAD_LIMIT = 120  # Connecting, greeting, draining: on top of warm-up and measuring.
+
+# The look-behind keeps the colons of [::1]:7000 from passing as the one before the port.
+LISTENING = re.compile(r"listening on [^\n]*?(?<=[\]\w.*]):(\d+)\b", re.IGNORECASE)
+# Reported per message for servers that print their counters as a line of JSON at their end.
+COUNTED_CALLS = ("recv", "send", "epoll_wait", "epoll_ctl")
+
+Workload = collections.namedtuple("Workload", "name connections size depth metric")
+
+# What decides: CPU per message where the server's cost is asked for, the rate for streaming.
+CPU, RATE = "server_cpu_ns_per_message", "messages_per_second"
+WORKLOADS = {
+    workload.name: workload
+    for workload in [
+        Workload("64x64x1", 64, 64, 1, CPU),
+        Workload("64x64x16", 64, 64, 16, CPU),
+        Workload("16x16384x1", 16, 16384, 1, CPU),
+        Workload("5000x64x1", 5000, 64, 1, CPU),
+        Workload("4x512x64", 4, 512, 64, RATE),
+    ]
+}
+WORKLOAD_NAMES = {
+    "pingpong": "64x64x1",
+    "pipelined": "64x64x16",
+    "large": "16x16384x1",
+    "many": "5000x64x1",
+    "stream": "4x512x64",
+}
+
+
+class CompareError(Exception):
+    """Something that the reader can act on; its text is all that is printed."""
+
+
+def workload_named(text):
+    text = WORKLOAD_NAMES.get(text, text)
+    if text in WORKLOADS:
+        return WORKLOADS[text]
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    if not match or not all(int(part) for part in match.groups()):
+        known = ", ".join([*WORKLOAD_NAMES, *WORKLOADS])
+        raise CompareError(f"workload {text}: expected CONNECTIONSxSIZExDEPTH or one of {known}")
+    return Workload(text, *map(int, match.groups()), CPU)
+
+
+# Servers
+
+
+class Server:
+    """How to start one of the two servers, and what to call it."""
+
+    def __init__(self, name, command):
+        self.name = name
+        self.command = command
+
+    @staticmethod
+    def parse(text, workload):
+        if match := re.fullmatch(r"floor(?::(\d+))?", text):
+            threads = int(match.group(1) or 1)
+            return Server(text, floor_command(best_flags(workload), threads))
+        name, separator, command = text.partition("=")
+        if not separator or not re.fullmatch(r"[\w.+-]+", name) or not command.strip():
+            raise CompareError(f"server {text!r}: expected 'NAME=COMMAND' or 'floor'")
+        return Server(name, shlex.split(command))
+
+
+def floor_command(flags, threads=1):
+    command = [str(FLOOR), "--port", "{port}", *flags]
+    return command + (["--threads", str(threads)] if threads > 1 else [])
+
+
+def best_flags(workload):
+    """The floor's flags for a workload; its defaults where floor-modes was not asked."""
+    if not BEST_MODES.exists():
+        return []
+    return json.loads(BEST_MODES.read_text())["workloads"].get(workload.name, {}).get("flags", [])
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def pin_prefix(cpus):
+    """Pins, and ties the server's life to ours; both programs exec, so the pid stays the server's."""
+    prefix = []
+    if shutil.which("setpriv"):
+        prefix += ["setpriv", "--pdeathsig", "KILL"]
+    if cpus != "none":
+        prefix += ["taskset", "-c", cpus]
+    return prefix
+
+
+@contextlib.contextmanager
+def running(server, arguments, wrapper=()):
+    """Starts a server, yields a Running, ends it with SIGTERM (SIGKILL after a while)."""
+    instrumented = bool(wrapper)
+    command = [part.replace("{port}", str(free_port())) for part in server.command]
+    command = [*pin_prefix(arguments.server_cpus), *wrapper, *command]
+    with tempfile.TemporaryFile("w+b") as output:
+        # A file, not a pipe: no server is ever blocked by us not reading.
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        except OSError as error:
+            raise CompareError(f"{server.name}: cannot start {command[0]}: {error.strerror}") from error
+        instance = Running(server, process, output)
+        try:
+            instance.wait_until_listening(START_LIMIT_INSTRUMENTED if instrumented else START_LIMIT)
+            yield instance
+        finally:
+            instance.stop(STOP_LIMIT_INSTRUMENTED if instrumented else STOP_LIMIT)
+
+
+class Running:
+    """A started server. Ended only through its own process handle."""
+
+    def __init__(self, server, process, output):
+        self.server = server
+        self.process = process
+        self._output = output
+        self._last_output = None  # What the file held when the server had ended.
+        self.port = None
+
+    def output(self):
+        if self._last_output is not None:
+            return self._last_output
+        # pread: the offset of the descriptor belongs to the server that writes.
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def wait_until_listening(self, limit):
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            if match := LISTENING.search(self.output()):
+                self.port = int(match.group(1))
+                return
+            if self.process.poll() is not None:
+                raise CompareError(
+                    f"{self.server.name}: ended with {self.process.returncode} before it listened:\n"
+                    f"{self.output().strip()}"
+                )
+            time.sleep(0.01)
+        raise CompareError(
+            f"{self.server.name}: no line `listening on ADDRESS:PORT` within {limit} s; it printed:\n"
+            f"{self.output().strip()}"
+        )
+
+    def stop(self, limit):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            print(f"{self.server.name}: did not end on SIGTERM in {limit} s, killed", file=sys.stderr)
+            self.process.kill()
+            self.process.wait()
+        self._last_output = self.output()
+
+    def counters(self):
+        """The line of JSON that the server printed at its end, if it did."""
+        for line in reversed(self.output().splitlines()):
+            with contextlib.suppress(json.JSONDecodeError):
+                if isinstance(value := json.loads(line), dict):
+                    return value
+        return None
+
+
+# Load
+
+
+def run_client(instance, command, limit):
+    """Runs one of the C clients against a server; its stdout, or an error that quotes both."""
+    client = pathlib.Path(command[0]).name
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired as error:
+        raise CompareError(f"{instance.server.name}: {client} took more than {limit} s") from error
+    if done.returncode != 0:
+        printed = instance.output().strip().splitlines()[-10:]
+        raise CompareError(
+            f"{instance.server.name}: {client} ended with {done.returncode}: {done.stderr.strip()}\n"
+            + "\n".join(f"  server: {line}" for line in printed)
+        )
+    return done.stdout
+
+
+def run_load(instance, workload, arguments, *, seconds, warmup, messages=None, with_cpu=True):
+    command = [
+        str(LOAD), "--json",
+        "--connect", f"127.0.0.1:{instance.port}",
+        "--connections", str(workload.connections),
+        "--size", str(workload.size),
+        "--depth", str(workload.depth),
+        "--duration", str(seconds),
+        "--warmup", str(warmup),
+        "--cpu", str(arguments.client_cpu),
+    ]
+    if messages:
+        command += ["--messages", str(messages)]
+    if with_cpu:
+        command += ["--server-pid", str(instance.process.pid)]
+    return json.loads(run_client(instance, command, seconds + warmup + LOAD_OVERHEAD_LIMIT))
+
+
+def measure(server, workload, arguments, seconds=None):
+    """One round: a fresh process, one measured interval."""
+    with running(server, arguments) as instance:
+        result = run_load(
+            instance, workload, arguments, seconds=seconds or arguments.seconds, warmup=arguments.warmup
+        )
+    result["server_counters"] = instance.counters()
+    if counters := result["server_counters"]:
+        for name in COUNTED_CALLS:
+            if name in counters:
+                result[f"{name}_per_message"] = counters[name] / result["messages_with_warmup"]
+    return result
+
+
+# Commands
+
+
+def add_measuring_arguments(parser):
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=2.0, help="measured per round (default 2)")
+    parser.add_argument("--warmup", type=float, default=0.5, help="seconds before (default 0.5)")
+    parser.add_argument("--server-cpus", default="0", help="a taskset list, or none (default 0)")
+    parser.add_argument("--client-cpu", type=int, default=1, help="-1: not pinned (default 1)")
+
+
+def require_programs(**is_needed):
+    for program in (FLOOR, LOAD, STORM):
+        if not program.exists():
+            raise CompareError(f"{program} is missing: run `make -C {FOLDER}`")
+    for program, needed in is_needed.items():
+        if needed and not shutil.which(program):
+            raise CompareError(f"{program} is not installed (apt install util-linux valgrind strace)")
+
+
+def end_on_sigterm():
+    """A SIGTERM to us must end the server too: leave through the context managers."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

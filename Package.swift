@@ -1,0 +1,82 @@
+// swift-tools-version:6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// Every target is built alike: Swift 6 mode, memory safety checked, warnings are errors.
+let settings: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+]
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+/// A layer of the engine: what it may import is its `dependencies`, and `tools/tidy` checks that.
+func layer(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "spindle",
+    products: [
+        .library(name: "Spindle", targets: ["Spindle"]),
+        .library(name: "SpindleSimulation", targets: ["SpindleSimulation"]),
+        .library(name: "SpindleTopology", targets: ["SpindleTopology"]),
+        .executable(name: "spindle", targets: ["SpindleCLI"]),
+    ],
+    traits: [
+        .trait(name: "NUMA", description: "Places each reactor's memory on its own node with libnuma."),
+        .default(enabledTraits: ["NUMA"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+    ],
+    targets: [
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CNUMA", providers: [.apt(["libnuma-dev"])]),
+        // Lifetimes: `ByteChunk.bytes` is a Span that borrows the chunk, which 6.3 can't yet say without it.
+        .target(name: "SpindleCore", swiftSettings: settings + [.enableExperimentalFeature("Lifetimes")]),
+        layer(
+            "SpindleSystem",
+            ["CLinux", "SpindleCore", .target(name: "CNUMA", condition: .when(traits: ["NUMA"]))]
+        ),
+        layer("SpindleTopology"),
+        layer("SpindleReactor", ["SpindleCore", "SpindleSystem"]),
+        layer("SpindleSimulation", ["SpindleCore", "SpindleReactor"]),
+        layer("Spindle", ["SpindleCore", "SpindleSystem", "SpindleTopology", "SpindleReactor", logging]),
+        layer("SpindleLoad", ["Spindle", histogram]),
+        .executableTarget(
+            name: "SpindleCLI",
+            dependencies: ["Spindle", "SpindleLoad", "SpindleTopology", "SpindleCore", "SpindleReactor", argumentParser, logging],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "EchoExample",
+            dependencies: ["Spindle"],
+            path: "Sources/Examples/Echo",
+            swiftSettings: settings
+        ),
+        tests("SpindleCoreTests", ["SpindleCore"]),
+        tests("SpindleSystemTests", ["SpindleSystem", "SpindleCore"]),
+        tests("SpindleTopologyTests", ["SpindleTopology"], resources: [.copy("Fixtures")]),
+        tests("SpindleReactorTests", ["SpindleReactor", "SpindleSimulation", "SpindleCore", "SpindleSystem"]),
+        tests("SpindleTests", ["Spindle", "SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleTopology"]),
+        tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "Spindle"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

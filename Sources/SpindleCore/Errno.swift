@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if !os(Linux)
+#error("Spindle runs on Linux only: it is built on epoll(7), eventfd(2) and SO_REUSEPORT.")
+#endif
+
+/// The number with which Linux says why a system call failed.
+///
+/// A value, never the thread-local variable: the C shim returns it. Source: errno(3).
+public struct Errno: RawRepresentable, Error, Hashable, Sendable {
+    /// The number, positive: 11 for EAGAIN.
+    public let rawValue: Int32
+
+    /// Wraps a positive error number; any number is accepted.
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+
+    // The numbers are those of the kernel's asm-generic tables, which x86-64, Arm and RISC-V share.
+    /// Operation not permitted: a firewall rule or a sandbox refused it.
+    public static let notPermitted = Errno(rawValue: 1)
+    /// A signal arrived first.
+    public static let interrupted = Errno(rawValue: 4)
+    /// Bad descriptor.
+    public static let badDescriptor = Errno(rawValue: 9)
+    /// Nothing to read, or no room to write, now.
+    public static let wouldBlock = Errno(rawValue: 11)
+    /// Out of memory.
+    public static let noMemory = Errno(rawValue: 12)
+    /// Permission denied, as for a port below 1024.
+    public static let accessDenied = Errno(rawValue: 13)
+    /// No such device, as for an interface name.
+    public static let noDevice = Errno(rawValue: 19)
+    /// Invalid argument.
+    public static let invalidArgument = Errno(rawValue: 22)
+    /// The system's table of open files is full (ENFILE).
+    public static let tooManyFilesInSystem = Errno(rawValue: 23)
+    /// The process's table of open files is full (EMFILE).
+    public static let tooManyFiles = Errno(rawValue: 24)
+    /// The peer no longer reads.
+    public static let brokenPipe = Errno(rawValue: 32)
+    /// The kernel has no such call (ENOSYS).
+    public static let notImplemented = Errno(rawValue: 38)
+    /// Protocol error.
+    public static let protocolError = Errno(rawValue: 71)
+    /// The option or operation is not supported (EOPNOTSUPP).
+    public static let notSupported = Errno(rawValue: 95)
+    /// The address is in use.
+    public static let addressInUse = Errno(rawValue: 98)
+    /// The address does not belong to this machine.
+    public static let addressNotAvailable = Errno(rawValue: 99)
+    /// The network is unreachable.
+    public static let networkUnreachable = Errno(rawValue: 101)
+    /// The connection was aborted before accept(2) took it.
+    public static let connectionAborted = Errno(rawValue: 103)
+    /// The peer reset the connection.
+    public static let connectionReset = Errno(rawValue: 104)
+    /// The kernel is out of buffers (ENOBUFS).
+    public static let noBufferSpace = Errno(rawValue: 105)
+    /// The socket is not connected.
+    public static let notConnected = Errno(rawValue: 107)
+    /// The connection timed out.
+    public static let timedOut = Errno(rawValue: 110)
+    /// The peer refused the connection.
+    public static let connectionRefused = Errno(rawValue: 111)
+    /// No route to the host.
+    public static let hostUnreachable = Errno(rawValue: 113)
+    /// The connection attempt goes on.
+    public static let inProgress = Errno(rawValue: 115)
+
+    private static let names: [Int32: (name: String, meaning: String)] = [
+        1: ("EPERM", "operation not permitted"), 2: ("ENOENT", "no such file"), 4: ("EINTR", "interrupted by a signal"),
+        9: ("EBADF", "bad descriptor"), 11: ("EAGAIN", "would block"), 12: ("ENOMEM", "out of memory"),
+        13: ("EACCES", "permission denied"), 17: ("EEXIST", "exists already"), 19: ("ENODEV", "no such device"),
+        22: ("EINVAL", "invalid argument"), 23: ("ENFILE", "the system has too many open files"),
+        24: ("EMFILE", "the process has too many open files"), 28: ("ENOSPC", "no space left"),
+        32: ("EPIPE", "the peer no longer reads"), 38: ("ENOSYS", "the kernel has no such call"),
+        71: ("EPROTO", "protocol error"), 95: ("EOPNOTSUPP", "not supported"),
+        98: ("EADDRINUSE", "address in use"), 99: ("EADDRNOTAVAIL", "not an address of this machine"),
+        97: ("EAFNOSUPPORT", "address family not supported"), 101: ("ENETUNREACH", "network unreachable"),
+        103: ("ECONNABORTED", "connection aborted"), 104: ("ECONNRESET", "connection reset by the peer"),
+        105: ("ENOBUFS", "no buffer space"), 107: ("ENOTCONN", "not connected"), 110: ("ETIMEDOUT", "timed out"),
+        111: ("ECONNREFUSED", "connection refused"), 113: ("EHOSTUNREACH", "no route to the host"),
+        115: ("EINPROGRESS", "in progress"),
+    ]
+}
+
+extension Errno: CustomStringConvertible {
+    /// Name and meaning, as in `EADDRINUSE (98): address in use`.
+    public var description: String {
+        guard let entry = Errno.names[rawValue] else { return "errno \(rawValue)" }
+        return "\(entry.name) (\(rawValue)): \(entry.meaning)"
+    }
+}

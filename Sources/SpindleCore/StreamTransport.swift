@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One connection, as its protocol sees it: bytes out, and control.
+///
+/// Owned by one reactor and not Sendable; every call belongs on that reactor's thread. Every call may be made
+/// from every callback, at any time, in any number: what no longer makes sense does nothing.
+public protocol StreamTransport: AnyObject {
+    /// The other end. Readable for ever, also after `connectionLost`.
+    var peerAddress: SocketAddress { get }
+    /// This end. Readable for ever, also after `connectionLost`.
+    var localAddress: SocketAddress { get }
+    /// Identifies the connection in logs: counted from 1 on each reactor.
+    var connectionNumber: UInt64 { get }
+    /// The bytes that were written and not yet taken by the kernel.
+    var bufferedByteCount: Int { get }
+    /// False once the connection is closing or closed; writing then does nothing.
+    var isWritable: Bool { get }
+
+    /// Sends `bytes`, in order, without blocking.
+    ///
+    /// What is written during a callback leaves in one system call when the callback returns. Large pieces are
+    /// handed to the kernel at once. What the kernel does not take is copied and waits. Empty spans do nothing;
+    /// after `loseConnection`, `loseWriteConnection` or the end of the connection the bytes are dropped.
+    func write(_ bytes: Span<UInt8>)
+
+    /// Sends the chunk without copying it if it has to wait.
+    func write(_ chunk: ByteChunk)
+
+    /// Sends what was written, then closes: `connectionLost(.done)` follows in a later turn.
+    ///
+    /// Reading stops now, and later writes are dropped. If the peer does not take what is left within the close
+    /// timeout, the connection is reset. Repeated calls do nothing.
+    func loseConnection()
+
+    /// Drops what is unsent and resets: `connectionLost(.aborted)` follows in a later turn, no data before it.
+    func abortConnection()
+
+    /// Sends what was written, then tells the peer that no more comes; reading goes on.
+    func loseWriteConnection()
+
+    /// Stops `dataReceived` until `resumeProducing`. An error of the connection is still noticed.
+    func pauseProducing()
+
+    /// Lets `dataReceived` happen again, in a later turn; bytes that waited come first.
+    func resumeProducing()
+
+    /// Sets the time without bytes read or sent after which `idleTimeoutExpired` is called; nil for never.
+    ///
+    /// - Returns: What was set before.
+    @discardableResult
+    func setIdleTimeout(_ timeout: Duration?) -> Duration?
+
+    /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).
+    var noDelay: Bool { get set }
+
+    /// SO_KEEPALIVE: true probes a silent peer. Off by default. socket(7).
+    var keepAlive: Bool { get set }
+}
+
+extension StreamTransport {
+    /// Sends the bytes of an array.
+    public func write(_ bytes: [UInt8]) { write(bytes.span) }
+
+    /// Sends the text as UTF-8.
+    public func write(_ text: String) {
+        var text = text
+        text.makeContiguousUTF8()
+        write(text.utf8.span)
+    }
+
+    /// Sends the text as UTF-8, without allocation.
+    public func write(_ text: StaticString) {
+        // The string's bytes are part of the program: they outlive the call.
+        text.withUTF8Buffer { unsafe write($0.span) }
+    }
+
+    /// Sends the pieces in order; as if each were written alone, but in one system call where possible.
+    public func write(_ pieces: [ByteChunk]) {
+        for piece in pieces { write(piece) }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SpindleCore
+
+/// A factory object with the number of listeners that use it: started with the first, stopped with the last.
+package final class FactoryUse {
+    let factory: any StreamProtocolFactory
+    private var listeners = 0
+
+    package init(_ factory: any StreamProtocolFactory) { self.factory = factory }
+
+    func listenerStarted() {
+        listeners += 1
+        if listeners == 1 { factory.startFactory() }
+    }
+
+    func listenerStopped() {
+        precondition(listeners > 0, "a listener stopped that never started")
+        listeners -= 1
+        if listeners == 0 { factory.stopFactory() }
+    }
+}
+
+/// One listening socket of one reactor.
+final class Acceptor {
+    let handle: SocketHandle
+    let address: SocketAddress
+    let token: EventToken
+    let use: FactoryUse
+    /// Asked before a protocol is built: the reactor that should have the connection instead, or nil to keep it.
+    let balance: (() -> Int?)?
+    /// Names this listener in every reactor of the engine.
+    let listenerID: Int
+    var isResting = false
+    var isOnReadyList = false
+    var isClosed = false
+
+    init(
+        handle: SocketHandle,
+        address: SocketAddress,
+        token: EventToken,
+        use: FactoryUse,
+        listenerID: Int,
+        balance: (() -> Int?)?
+    ) {
+        self.handle = handle
+        self.address = address
+        self.token = token
+        self.use = use
+        self.listenerID = listenerID
+        self.balance = balance
+    }
+}

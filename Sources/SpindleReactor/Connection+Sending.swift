@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+
+extension Connection {
+    func write(_ bytes: Span<UInt8>) {
+        reactor.preconditionCurrent()
+        guard !bytes.isEmpty else { return }
+        guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
+        guard reactor.corked === self, queue.isEmpty else { return enqueue(bytes) }
+        if reactor.cork.append(bytes) { return }
+        sendUncopied(bytes)
+    }
+
+    func write(_ chunk: ByteChunk) {
+        reactor.preconditionCurrent()
+        guard !chunk.isEmpty else { return }
+        guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
+        if reactor.corked === self, queue.isEmpty, reactor.cork.append(chunk.bytes) { return }
+        moveCorkToQueue()
+        queue.append(chunk)
+        reactor.counters.add(.bufferedBytes, chunk.count)
+        queued()
+    }
+
+    /// Hands what is corked and a piece that is too large to be copied to the kernel in one call.
+    private func sendUncopied(_ bytes: Span<UInt8>) {
+        let corked = reactor.cork.count
+        let outcome = unsafe bytes.withUnsafeBufferPointer { piece in
+            let piece = UnsafeRawBufferPointer(piece)
+            if corked == 0 { return unsafe reactor.driver.send(piece, to: handle) }
+            reactor.pieces.removeAll()
+            unsafe reactor.pieces.append(reactor.cork.bytes.baseAddress!, byteCount: corked)
+            unsafe reactor.pieces.append(piece.baseAddress!, byteCount: piece.count)
+            return reactor.driver.send(reactor.pieces, to: handle)
+        }
+        guard let taken = account(outcome, offered: corked + bytes.count) else { return }
+        let fromCork = min(taken, corked)
+        if fromCork < corked { enqueueCork(from: fromCork) }
+        reactor.cork.removeAll()
+        let rest = bytes.extracting(droppingFirst: taken - fromCork)
+        if !rest.isEmpty { enqueue(rest) }
+    }
+
+    /// Sends what a callback has written, when it has returned. One system call for an echo.
+    @inline(__always)
+    func sendCork() {
+        guard reactor.cork.count > 0 else { return }
+        let offered = reactor.cork.count
+        let outcome = unsafe reactor.driver.send(reactor.cork.bytes, to: handle)
+        guard let taken = account(outcome, offered: offered) else { return }
+        if taken < offered { enqueueCork(from: taken) }
+        reactor.cork.removeAll()
+    }
+
+    /// Offers the queue to the kernel until it is empty or the socket is full.
+    func sendQueue() {
+        while !queue.isEmpty, !state.flags.contains(.outputBlocked), state.isLive {
+            reactor.pieces.removeAll()
+            queue.list(into: &reactor.pieces)
+            let offered = reactor.pieces.byteCount
+            let outcome = reactor.driver.send(reactor.pieces, to: handle)
+            guard let taken = account(outcome, offered: offered) else { return }
+            queue.removeFirst(taken)
+            reactor.counters.add(.bufferedBytes, -taken)
+            if taken > 0 { waitingSince = reactor.now.nanoseconds }
+        }
+    }
+
+    /// Counts a send and notes that the socket is full.
+    ///
+    /// - Returns: The bytes taken, or nil when the connection broke: what was offered is gone, too.
+    @inline(__always)
+    private func account(_ outcome: SendOutcome, offered: Int) -> Int? {
+        reactor.counters.add(.sends)
+        switch outcome {
+        case .sent(let count):
+            reactor.counters.add(.bytesSent, count)
+            lastActivity = reactor.now.nanoseconds
+            if count < offered { state.flags.insert(.outputBlocked) }
+            return count
+        case .wouldBlock:
+            state.flags.insert(.outputBlocked)
+            return 0
+        case .failed(let errno):
+            reactor.cork.removeAll()
+            // Input that came before the break is still delivered: reading finds the same error at its end.
+            if state.mayRead {
+                reactor.dropOutput(of: self)
+                state.flags.insert([.inputWaits, .inputIsFinal])
+                reactor.readLaterIfNeeded(self)
+            } else {
+                reactor.counters.add(errno)
+                reactor.end(self, .lost(errno), reset: true)
+            }
+            return nil
+        }
+    }
+
+    private func enqueueCork(from offset: Int) {
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: reactor.cork.bytes[offset...])
+        unsafe enqueue(rest.bindMemory(to: UInt8.self).span)
+    }
+
+    private func moveCorkToQueue() {
+        guard reactor.corked === self, reactor.cork.count > 0 else { return }
+        enqueueCork(from: 0)
+        reactor.cork.removeAll()
+    }
+
+    private func enqueue(_ bytes: Span<UInt8>) {
+        queue.append(bytes, pool: reactor.pool)
+        reactor.counters.add(.bufferedBytes, bytes.count)
+        queued()
+    }
+
+    /// Something waits now: it is sent at flush at the latest, and earlier when a lot has gathered.
+    private func queued() {
+        if !state.flags.contains(.outputWaited) {
+            state.flags.insert(.outputWaited)
+            waitingSince = reactor.now.nanoseconds
+            reactor.armTimer(of: self)
+        }
+        if queue.byteCount >= reactor.configuration.writeHighWatermarkBytes { sendQueue() }
+        reactor.settleLater(self)
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+
+/// One TCP connection of a reactor: the transport that its protocol sees, and what the reactor knows of it.
+///
+/// Owned by the reactor's table until it is closed, used on the reactor's thread only. Idle, it owns no buffer.
+/// It decides nothing: `ConnectionState` says what is next, and this class and the reactor do it.
+final class Connection: StreamTransport {
+    let reactor: Reactor
+    let handle: SocketHandle
+    let token: EventToken
+    /// Who made it: told when it ends. Nil for connections of this side.
+    let acceptor: Acceptor?
+    let peerAddress: SocketAddress
+    let connectionNumber: UInt64
+    /// Called once when a connection of this side stands (nil) or has failed.
+    var onConnect: ((ConnectError?) -> Void)?
+
+    var proto: (any StreamProtocol)?
+    // Unchecked for the reasons in Reactor+State.swift; both are pure values.
+    @exclusivity(unchecked) private var uncheckedState: ConnectionState
+    @exclusivity(unchecked) private var uncheckedQueue = WriteQueue()
+    private var knownLocalAddress: SocketAddress?
+
+    /// Nanoseconds of the reactor's clock: when bytes last moved, and since when something is awaited.
+    var lastActivity: UInt64
+    var waitingSince: UInt64 = 0
+    /// Nanoseconds; 0 for never.
+    var idleTimeout: UInt64
+    var timer = TimerWheel<TimerAction>.ID.none
+
+    init(
+        reactor: Reactor,
+        handle: SocketHandle,
+        peer: SocketAddress,
+        acceptor: Acceptor?,
+        phase: ConnectionState.Phase
+    ) {
+        self.reactor = reactor
+        self.handle = handle
+        self.acceptor = acceptor
+        peerAddress = peer
+        token = reactor.table.nextToken
+        connectionNumber = reactor.nextConnectionNumber()
+        unsafe uncheckedState = ConnectionState(phase)
+        lastActivity = reactor.now.nanoseconds
+        idleTimeout = reactor.defaultIdleTimeout
+    }
+
+    /// Where it is in its life.
+    var state: ConnectionState {
+        @inline(__always) _read { yield unsafe uncheckedState }
+        @inline(__always) _modify { yield unsafe &uncheckedState }
+    }
+
+    /// What the kernel has not taken yet.
+    var queue: WriteQueue {
+        @inline(__always) _read { yield unsafe uncheckedQueue }
+        @inline(__always) _modify { yield unsafe &uncheckedQueue }
+    }
+
+    var localAddress: SocketAddress {
+        if let knownLocalAddress { return knownLocalAddress }
+        // After the close it was remembered, so the socket is open here.
+        let address = reactor.driver.localAddress(of: handle) ?? acceptor?.address ?? .anyIPv4(port: 0)
+        knownLocalAddress = address
+        return address
+    }
+
+    /// Asks the kernel for the local address while it can still tell, unless the listener's is the answer.
+    func rememberLocalAddress() {
+        guard knownLocalAddress == nil else { return }
+        if let address = acceptor?.address, !address.isWildcard { knownLocalAddress = address } else { _ = localAddress }
+    }
+
+    var bufferedByteCount: Int { queue.byteCount + (reactor.corked === self ? reactor.cork.count : 0) }
+
+    var isWritable: Bool { state.acceptsWrites }
+
+    // MARK: What protocols may call
+
+    func loseConnection() {
+        reactor.preconditionCurrent()
+        guard state.phase == .open else { return }
+        state.loseConnection()
+        reactor.armTimer(of: self, since: reactor.now)
+        reactor.settleLater(self)
+    }
+
+    func abortConnection() {
+        reactor.preconditionCurrent()
+        reactor.end(self, .aborted, reset: true)
+    }
+
+    func loseWriteConnection() {
+        reactor.preconditionCurrent()
+        state.loseWriteConnection()
+        reactor.settleLater(self)
+    }
+
+    func pauseProducing() {
+        reactor.preconditionCurrent()
+        state.flags.insert(.pausedByProtocol)
+    }
+
+    func resumeProducing() {
+        reactor.preconditionCurrent()
+        state.flags.remove(.pausedByProtocol)
+        reactor.readLaterIfNeeded(self)
+    }
+
+    @discardableResult
+    func setIdleTimeout(_ timeout: Duration?) -> Duration? {
+        reactor.preconditionCurrent()
+        let previous: Duration? = idleTimeout == 0 ? nil : .nanoseconds(Int64(idleTimeout))
+        idleTimeout = timeout.map { UInt64(max($0.clampedNanoseconds, 1)) } ?? 0
+        lastActivity = reactor.driver.now().nanoseconds
+        if state.isLive { reactor.armTimer(of: self) }
+        return previous
+    }
+
+    var noDelay: Bool {
+        get { option(.noDelay) }
+        set { setOption(.noDelay, newValue) }
+    }
+
+    var keepAlive: Bool {
+        get { option(.keepAlive) }
+        set { setOption(.keepAlive, newValue) }
+    }
+
+    private func option(_ option: ConnectionOption) -> Bool {
+        reactor.preconditionCurrent()
+        return state.phase != .closed && reactor.driver.value(of: option, on: handle)
+    }
+
+    private func setOption(_ option: ConnectionOption, _ value: Bool) {
+        reactor.preconditionCurrent()
+        guard state.phase != .closed else { return }
+        // A socket that the peer has reset refuses (EINVAL); its end is on the way as an event.
+        _ = reactor.driver.set(option, value, on: handle)
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Synchronization
+package import SpindleCore
+
+/// What a reactor counts. The names are those of the snapshot, of `--stats` and of the metrics to come.
+public enum Counter: Int, CaseIterable, Sendable {
+    /// Turns of the loop.
+    case turns
+    /// Waits of the driver.
+    case waits
+    /// Waits that could sleep: with a timeout other than 0.
+    case sleeps
+    /// Events that the driver delivered.
+    case events
+    /// Events of registrations that were gone: expected, but a rising rate is worth a look.
+    case staleEvents
+    /// Calls that asked for bytes.
+    case receives
+    /// Calls that offered bytes.
+    case sends
+    /// Bytes received.
+    case bytesReceived
+    /// Bytes that the kernel took.
+    case bytesSent
+    /// `dataReceived` calls.
+    case messages
+    /// Calls that asked for a connection.
+    case acceptCalls
+    /// Connections accepted.
+    case accepted
+    /// Connections established by this side.
+    case connected
+    /// Connections that the factory refused, or that were over a limit.
+    case refused
+    /// Connections closed for want of descriptors.
+    case shed
+    /// Connections handed to a less loaded reactor before their protocol was built.
+    case handedOver
+    /// Connections whose descriptor was closed.
+    case closed
+    /// Connections open now, lingering ones included.
+    case openConnections
+    /// Protocol objects alive now.
+    case liveProtocols
+    /// Connections that ended because a callback threw.
+    case failedCallbacks
+    /// Writes dropped because the connection was ending.
+    case droppedWrites
+    /// Unsent bytes of all connections now.
+    case bufferedBytes
+    /// Connections aborted over a limit on unsent bytes.
+    case writeLimitAborts
+    /// Connections ended by a deadline.
+    case timeouts
+    /// Timers that fired.
+    case timersFired
+    /// Local jobs that ran.
+    case jobsRun
+    /// Messages put into mailboxes.
+    case mailSent
+    /// Messages taken from mailboxes.
+    case mailReceived
+    /// Messages refused because a mailbox was full.
+    case mailFull
+    /// Messages that a stopping reactor did not handle.
+    case mailUndelivered
+    /// Jobs taken from the inbox of foreign threads.
+    case inboxJobs
+    /// Other reactors woken out of their sleep.
+    case wakeupsSent
+    /// Times a connection's read budget ended with bytes left.
+    case readBudgetExhausted
+    /// Times a listener's accept budget ended with connections left.
+    case acceptBudgetExhausted
+    /// Times the close budget ended with connections left.
+    case closeBudgetExhausted
+    /// Times the mail budget ended with mail left.
+    case mailBudgetExhausted
+    /// Times the timer budget ended with timers due.
+    case timerBudgetExhausted
+    /// Nanoseconds outside of waits.
+    case busyNanoseconds
+    /// Nanoseconds in waits.
+    case idleNanoseconds
+    /// Nanoseconds of the longest turn, its wait not counted.
+    case longestTurnNanoseconds
+    /// Nanoseconds of the longest callback.
+    case longestCallbackNanoseconds
+    /// Most connections closed in one turn.
+    case mostClosesPerTurn
+    /// CPU time of the reactor's thread in nanoseconds, as of its last publication.
+    case cpuNanoseconds
+    /// Turns of repeating timers that were skipped because one took too long.
+    case skippedRepeats
+}
+
+/// A reactor's counters: written by it alone, read from any thread.
+///
+/// Each is an atomic that its one writer loads and stores relaxed: the same two plain moves as an ordinary
+/// variable, with no lock prefix, and a reader never sees half a number.
+// Sendable: every cell is atomic; there is one writer, so load and store need not be one operation.
+@safe package final class Counters: @unchecked Sendable {
+    static let errnoCount = 134
+    private static var cellCount: Int { Counter.allCases.count + errnoCount }
+    private let cells: UnsafeMutablePointer<Atomic<UInt64>>
+
+    package init() {
+        unsafe cells = .allocate(capacity: Counters.cellCount)
+        for index in 0..<Counters.cellCount { unsafe (cells + index).initialize(to: Atomic(0)) }
+    }
+
+    deinit {
+        unsafe cells.deinitialize(count: Counters.cellCount)
+        unsafe cells.deallocate()
+    }
+
+    @inline(__always)
+    func add(_ counter: Counter, _ amount: Int = 1) {
+        let cell = unsafe cells + counter.rawValue
+        let value = unsafe cell.pointee.load(ordering: .relaxed)
+        unsafe cell.pointee.store(value &+ UInt64(bitPattern: Int64(amount)), ordering: .relaxed)
+    }
+
+    @inline(__always)
+    func set(_ counter: Counter, _ value: UInt64) {
+        unsafe cells[counter.rawValue].store(value, ordering: .relaxed)
+    }
+
+    @inline(__always)
+    func raise(_ counter: Counter, to value: UInt64) {
+        if value > self[counter] { set(counter, value) }
+    }
+
+    /// Counts an error of the system by its number; all beyond the table share its last cell.
+    func add(_ errno: Errno) {
+        let index = Counter.allCases.count + min(max(Int(errno.rawValue), 0), Counters.errnoCount - 1)
+        let value = unsafe cells[index].load(ordering: .relaxed)
+        unsafe cells[index].store(value &+ 1, ordering: .relaxed)
+    }
+
+    /// The counter's value now.
+    package subscript(counter: Counter) -> UInt64 { unsafe cells[counter.rawValue].load(ordering: .relaxed) }
+
+    /// The errors counted so far, by their numbers, those that occurred.
+    package var errors: [Errno: UInt64] {
+        var errors: [Errno: UInt64] = [:]
+        for number in 0..<Counters.errnoCount {
+            let value = unsafe cells[Counter.allCases.count + number].load(ordering: .relaxed)
+            if value > 0 { errors[Errno(rawValue: Int32(number))] = value }
+        }
+        return errors
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+
+/// A socket as a driver numbers it: a descriptor for the epoll driver, an index for the simulated one.
+public struct SocketHandle: Hashable, Sendable {
+    /// The driver's number.
+    public let rawValue: Int32
+    /// The socket that the driver numbers so.
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+}
+
+/// What a driver has to say about one registration.
+public struct DriverEvent: Sendable {
+    /// The token that the registration was made with.
+    public let token: EventToken
+    /// What became possible or happened since the last event.
+    public let readiness: Readiness
+
+    /// An event for the registration of `token`.
+    public init(token: EventToken, readiness: Readiness) {
+        self.token = token
+        self.readiness = readiness
+    }
+}
+
+/// What became possible or happened on a socket. Reported once, on the edge. epoll(7).
+public struct Readiness: OptionSet, Sendable {
+    /// The bits.
+    public let rawValue: UInt8
+    /// The set of these bits.
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Bytes, or connections, can be had.
+    public static let readable = Readiness(rawValue: 1)
+    /// There is room to write again.
+    public static let writable = Readiness(rawValue: 2)
+    /// The peer sends no more; what it sent can still be read.
+    public static let peerClosed = Readiness(rawValue: 4)
+    /// Both directions are over; what came in can still be read.
+    public static let hangUp = Readiness(rawValue: 8)
+    /// The connection is broken.
+    public static let error = Readiness(rawValue: 16)
+
+    /// After these no further edge comes: the socket must be read to its end.
+    static let final: Readiness = [.peerClosed, .hangUp, .error]
+    static let input: Readiness = [.readable, .peerClosed, .hangUp, .error]
+}
+
+/// What asking for bytes gave.
+public enum ReceiveOutcome {
+    /// Bytes, lent by the driver until the next call of any of its methods.
+    case bytes(LentBytes)
+    /// None now; an event follows.
+    case wouldBlock
+    /// The peer sends no more.
+    case endOfStream
+    /// The connection is broken.
+    case failed(Errno)
+}
+
+/// Bytes in a driver's memory. Whoever holds them must be done before the driver is called again.
+@safe public struct LentBytes {
+    let pointer: UnsafeBufferPointer<UInt8>
+    /// True when the driver knows that no more bytes wait (a short read, epoll(7)).
+    let drained: Bool
+
+    /// - Parameters:
+    ///   - pointer: At least 1 byte, valid until the driver's next call.
+    ///   - drained: True when no more bytes wait and an event will tell of the next.
+    @unsafe public init(_ pointer: UnsafeBufferPointer<UInt8>, drained: Bool) {
+        unsafe self.pointer = unsafe pointer
+        self.drained = drained
+    }
+}
+
+/// What sending did.
+public enum SendOutcome: Equatable {
+    /// So many bytes were taken, fewer than offered when the socket is full now.
+    case sent(Int)
+    /// None was taken: full; an event follows.
+    case wouldBlock
+    /// The connection is broken.
+    case failed(Errno)
+}
+
+/// What asking for a connection gave.
+public enum AcceptOutcome {
+    /// A connection and its peer.
+    case accepted(SocketHandle, peer: SocketAddress)
+    /// None waits; an event follows.
+    case wouldBlock
+    /// The kernel's refusal; what to do is `AcceptPolicy`'s business.
+    case failed(Errno)
+}
+
+/// Wakes a reactor out of its wait. From any thread.
+public protocol DriverWaker: AnyObject, Sendable {
+    /// Ends the present wait, or the next one at once.
+    func wake()
+}
+
+/// The seam between a reactor and a kernel: waits, moves bytes when asked, knows the time.
+///
+/// One object per reactor, used on its thread only. Reactor, connections, timers and mailboxes cannot tell which
+/// driver they run on, and contract tests hold every driver to the same behaviour. Events are edges: a driver
+/// reports a change once and the reactor remembers what it left undone.
+public protocol Driver: AnyObject {
+    /// What other threads wake this driver with.
+    var waker: any DriverWaker { get }
+
+    /// The time now, on the clock that timers follow.
+    func now() -> MonotonicInstant
+
+    /// Called once on the reactor's thread before anything else: allocate here what should lie near.
+    func start()
+
+    /// Waits for events or until the timeout has passed, and replaces the contents of `events`.
+    ///
+    /// - Parameter timeout: Nanoseconds; 0 only polls, negative waits for ever. Ending early is allowed.
+    func wait(timeout: Int64, into events: inout ContiguousArray<DriverEvent>)
+
+    /// Reports incoming connections of a listening socket with `token`.
+    func watch(listener: SocketHandle, token: EventToken) throws(Errno)
+
+    /// Takes one connection from a listening socket.
+    func accept(from listener: SocketHandle) -> AcceptOutcome
+
+    /// When descriptors ran out: takes one waiting connection and closes it, with a descriptor held in reserve.
+    ///
+    /// - Returns: False when that was not possible; the reactor then lets the listener rest for a while.
+    func shed(from listener: SocketHandle) -> Bool
+
+    /// Reports events of a connection with `token`, from now on, reading and writing together.
+    func watch(connection: SocketHandle, token: EventToken) throws(Errno)
+
+    /// Begins a connection to `address`; writability or an error follows as an event once it is watched.
+    func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle
+
+    /// The error that waits on the socket, which this call clears; nil for none.
+    func takeError(of connection: SocketHandle) -> Errno?
+
+    /// Lends bytes that came in, at most `limit` (at least 1).
+    func receive(from connection: SocketHandle, limit: Int) -> ReceiveOutcome
+
+    /// Offers bytes. Non-empty.
+    func send(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome
+
+    /// Offers several pieces in one call. Non-empty, at most `Limits.piecesPerSend` of them.
+    func send(_ pieces: borrowing SendPieces, to connection: SocketHandle) -> SendOutcome
+
+    /// Tells the peer that no more comes.
+    func shutdownWrites(of connection: SocketHandle)
+
+    /// Closes any socket of this driver; with `reset`, the peer sees a reset and unsent bytes are dropped.
+    func close(_ socket: SocketHandle, reset: Bool)
+
+    /// This end's address.
+    func localAddress(of socket: SocketHandle) -> SocketAddress?
+
+    /// TCP_NODELAY and SO_KEEPALIVE, where the driver has them. False when the socket refuses.
+    func set(_ option: ConnectionOption, _ value: Bool, on connection: SocketHandle) -> Bool
+    /// The option's present value.
+    func value(of option: ConnectionOption, on connection: SocketHandle) -> Bool
+}
+
+/// The options of a connection that are on or off. tcp(7), socket(7).
+public enum ConnectionOption: Sendable {
+    /// TCP_NODELAY.
+    case noDelay
+    /// SO_KEEPALIVE.
+    case keepAlive
+}
+
+/// How a listening socket is made.
+public struct ListenOptions: Sendable, Equatable {
+    /// Several sockets share the port, one per reactor (SO_REUSEPORT).
+    public var sharedPort = false
+    /// Fail when somebody else, sharing or not, has the port already.
+    public var exclusive = true
+    /// `::` takes IPv4 too (IPV6_V6ONLY off).
+    public var dualStack = true
+    /// Only packets of this interface (SO_BINDTODEVICE).
+    public var interface: String?
+    /// SO_BUSY_POLL in microseconds; nil leaves it alone.
+    public var busyPollMicroseconds: Int?
+
+    /// The defaults above.
+    public init() {}
+}
+
+/// Makes the drivers of an engine, and the listening sockets that they share out among them. From any thread.
+public protocol DriverProvider: Sendable {
+    /// The driver of reactor `index`; called on that reactor's thread.
+    func makeDriver(reactor index: Int, configuration: ReactorConfiguration) throws(Errno) -> any Driver
+
+    /// A socket bound to `address`, not listening yet.
+    func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> SocketHandle
+
+    /// The address that `bind` got; with the port that the kernel chose.
+    func localAddress(of socket: SocketHandle) throws(Errno) -> SocketAddress
+
+    /// Lets connections queue up on the socket.
+    ///
+    /// - Returns: The backlog in force, which the kernel may have clamped.
+    func listen(_ socket: SocketHandle, backlog: Int) throws(Errno) -> Int
+
+    /// Lets `program` choose the socket of the group that takes each connection.
+    func steer(_ socket: SocketHandle, by program: SteeringProgram) throws(Errno)
+
+    /// Closes a socket that no driver has taken over.
+    func close(_ socket: SocketHandle)
+}
+
+/// How connections are steered to the sockets of a group.
+public enum SteeringProgram: Sendable, Equatable {
+    /// By the CPU that took the packet: `socketOfCPU[cpu]`, for every CPU of the machine.
+    case cpu(socketOfCPU: [Int])
+    /// By the client's source port, modulo the number of sockets.
+    case sourcePort(socketCount: Int)
+}

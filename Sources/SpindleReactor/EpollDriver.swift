@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SpindleCore
+internal import SpindleSystem
+
+/// The driver on Linux's epoll, edge-triggered: one `epoll_ctl` per connection in its whole life.
+///
+/// One 64 KiB receive buffer serves every connection of the reactor, so idle connections own none.
+@safe package final class EpollDriver: Driver {
+    private final class Waker: DriverWaker {
+        let event: EventDescriptor
+        init() throws(Errno) { event = try EventDescriptor() }
+        func wake() { event.ring() }
+    }
+
+    private let eventWaker: Waker
+    private let epoll: Epoll
+    private let receiveBufferBytes: Int
+    private var receiveBuffer: UnsafeMutableRawBufferPointer?
+    private let reserve: DescriptorReserve
+
+    package var waker: any DriverWaker { eventWaker }
+
+    /// - Throws: EMFILE, ENFILE or ENOMEM.
+    package init(configuration: ReactorConfiguration, reserve: DescriptorReserve) throws(Errno) {
+        epoll = try Epoll(capacity: configuration.eventsPerWait)
+        eventWaker = try Waker()
+        receiveBufferBytes = configuration.receiveBufferBytes
+        self.reserve = reserve
+        try epoll.add(eventWaker.event.rawValue, .incoming, token: EventToken.waker.rawValue)
+    }
+
+    deinit { unsafe receiveBuffer?.deallocate() }
+
+    package func start() {
+        // Allocated by the thread that uses it, so that its pages come from that thread's node.
+        if unsafe receiveBuffer == nil {
+            unsafe receiveBuffer = .allocate(byteCount: receiveBufferBytes, alignment: 4096)
+        }
+    }
+
+    package func now() -> MonotonicInstant { SystemClock.now() }
+
+    package func wait(timeout: Int64, into events: inout ContiguousArray<DriverEvent>) {
+        let count = epoll.wait(timeout: timeout)
+        events.removeAll(keepingCapacity: true)
+        for index in 0..<count {
+            let (bits, rawToken) = epoll.event(at: index)
+            let token = EventToken(rawValue: rawToken)
+            // The waker's event is an edge each time: its counter is never read, and ending the wait was its job.
+            if token == .waker { continue }
+            events.append(DriverEvent(token: token, readiness: Readiness(epollBits: bits)))
+        }
+    }
+
+    package func watch(listener: SocketHandle, token: EventToken) throws(Errno) {
+        try epoll.add(listener.rawValue, .incoming, token: token.rawValue)
+    }
+
+    package func accept(from listener: SocketHandle) -> AcceptOutcome {
+        do throws(Errno) {
+            let (socket, peer) = try listener.socket.accept()
+            // Both can only fail on a socket that the peer has broken already; its first read will tell.
+            try? socket.set(.noDelay, 1)
+            try? socket.set(.urgentInline, 1)
+            return .accepted(SocketHandle(rawValue: socket.descriptor), peer: peer)
+        } catch {
+            return error == .wouldBlock ? .wouldBlock : .failed(error)
+        }
+    }
+
+    package func shed(from listener: SocketHandle) -> Bool { reserve.shed(from: listener.socket) }
+
+    package func watch(connection: SocketHandle, token: EventToken) throws(Errno) {
+        try epoll.add(connection.rawValue, .stream, token: token.rawValue)
+    }
+
+    package func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle {
+        let socket = try StreamSocket.open(for: address)
+        do throws(Errno) {
+            try socket.set(.noDelay, 1)
+            try socket.set(.urgentInline, 1)
+            if let local {
+                try socket.set(.reuseAddress, 1)
+                try socket.bind(to: local)
+            }
+            try socket.connect(to: address)
+            return SocketHandle(rawValue: socket.descriptor)
+        } catch {
+            socket.close()
+            throw error
+        }
+    }
+
+    package func takeError(of connection: SocketHandle) -> Errno? { connection.socket.takeError() }
+
+    package func receive(from connection: SocketHandle, limit: Int) -> ReceiveOutcome {
+        guard let buffer = unsafe receiveBuffer else { preconditionFailure("receive before start") }
+        let room = min(limit, receiveBufferBytes)
+        switch unsafe connection.socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<room])) {
+        case .bytes(let count):
+            let bytes = unsafe UnsafeBufferPointer<UInt8>(
+                start: UnsafePointer(buffer.baseAddress!.assumingMemoryBound(to: UInt8.self)),
+                count: count
+            )
+            return unsafe .bytes(LentBytes(bytes, drained: count < room))
+        case .end: return .endOfStream
+        case .wouldBlock: return .wouldBlock
+        case .failed(let errno): return .failed(errno)
+        }
+    }
+
+    package func send(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome {
+        SendOutcome(unsafe connection.socket.send(bytes))
+    }
+
+    package func send(_ pieces: borrowing SendPieces, to connection: SocketHandle) -> SendOutcome {
+        SendOutcome(unsafe connection.socket.send(pieces.vector))
+    }
+
+    package func shutdownWrites(of connection: SocketHandle) { connection.socket.shutdownWrites() }
+
+    package func close(_ socket: SocketHandle, reset: Bool) {
+        if reset { socket.socket.resetOnClose() }
+        socket.socket.close()
+    }
+
+    package func localAddress(of socket: SocketHandle) -> SocketAddress? { try? socket.socket.localAddress() }
+
+    package func set(_ option: ConnectionOption, _ value: Bool, on connection: SocketHandle) -> Bool {
+        (try? connection.socket.set(option.socketOption, value ? 1 : 0)) != nil
+    }
+
+    package func value(of option: ConnectionOption, on connection: SocketHandle) -> Bool {
+        connection.socket.value(of: option.socketOption) != 0
+    }
+}
+
+extension SocketHandle {
+    fileprivate var socket: StreamSocket { StreamSocket(descriptor: rawValue) }
+}
+
+extension ConnectionOption {
+    fileprivate var socketOption: StreamSocket.Option {
+        switch self {
+        case .noDelay: .noDelay
+        case .keepAlive: .keepAlive
+        }
+    }
+}
+
+extension Readiness {
+    @inline(__always)
+    fileprivate init(epollBits bits: UInt32) {
+        var readiness: Readiness = []
+        if bits & Epoll.readable != 0 { readiness.insert(.readable) }
+        if bits & Epoll.writable != 0 { readiness.insert(.writable) }
+        if bits & (Epoll.peerClosed | Epoll.hangUp | Epoll.error) != 0 {
+            if bits & Epoll.peerClosed != 0 { readiness.insert(.peerClosed) }
+            if bits & Epoll.hangUp != 0 { readiness.insert(.hangUp) }
+            if bits & Epoll.error != 0 { readiness.insert(.error) }
+        }
+        self = readiness
+    }
+}
+
+extension SendOutcome {
+    fileprivate init(_ transfer: StreamSocket.Transfer) {
+        switch transfer {
+        case .bytes(let count): self = .sent(count)
+        case .wouldBlock, .end: self = .wouldBlock
+        case .failed(let errno): self = .failed(errno)
+        }
+    }
+}

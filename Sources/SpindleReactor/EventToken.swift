@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Names one registration of a socket with a driver; comes back with every event.
+///
+/// The kernel reuses descriptor numbers at once. In one batch, event 1 may close descriptor 7 and accept a new
+/// descriptor 7; event 2, still about the old one, must not reach the new connection. The generation of the slot
+/// tells the two apart.
+public struct EventToken: Equatable, Sendable {
+    /// The slot in the connection table; the highest bit marks a listener's slot.
+    let slot: UInt32
+    /// How often the slot had been given away before.
+    let generation: UInt32
+
+    static let listenerBit: UInt32 = 1 << 31
+    /// The driver's own waker.
+    static let waker = EventToken(slot: .max, generation: .max)
+
+    init(slot: UInt32, generation: UInt32) {
+        self.slot = slot
+        self.generation = generation
+    }
+
+    /// A listener's token: its index in the reactor's list.
+    init(listener index: Int) { self.init(slot: UInt32(index) | EventToken.listenerBit, generation: 0) }
+
+    /// The token that `rawValue` of another stood for.
+    public init(rawValue: UInt64) {
+        self.init(slot: UInt32(truncatingIfNeeded: rawValue), generation: UInt32(truncatingIfNeeded: rawValue >> 32))
+    }
+
+    /// Both parts in 64 bits, as epoll_event's data has room for.
+    public var rawValue: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+
+    /// The listener's index, or nil for a connection.
+    var listenerIndex: Int? {
+        slot & EventToken.listenerBit == 0 ? nil : Int(slot & ~EventToken.listenerBit)
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Synchronization
+
+/// Jobs for a reactor from threads that are no reactors: many producers, one consumer, first in first out.
+///
+/// A lock-free stack that the consumer takes whole and turns around; since nobody pops a single job there is no
+/// ABA, and a producer that is preempted in the middle blocks nobody.
+// Sendable: the head is atomic; a node belongs to its producer until it is pushed and to the consumer after.
+@safe final class Inbox: @unchecked Sendable {
+    @safe private final class Node {
+        let job: @Sendable () -> Void
+        var next: Unmanaged<Node>?
+        init(_ job: @escaping @Sendable () -> Void) { self.job = job }
+    }
+
+    private let head = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
+    private let waiting = Atomic<Int>(0)
+    private let capacity: Int
+
+    init(capacity: Int) { self.capacity = capacity }
+
+    deinit { _ = takeAll() }
+
+    /// Adds a job; false when `capacity` jobs wait. From any thread.
+    func push(_ job: @escaping @Sendable () -> Void) -> Bool {
+        guard waiting.add(1, ordering: .relaxed).newValue <= capacity else {
+            waiting.subtract(1, ordering: .relaxed)
+            return false
+        }
+        let node = Node(job)
+        // The stack's own reference; `takeAll` gives it up.
+        let pointer = unsafe Unmanaged.passRetained(node).toOpaque()
+        var top = unsafe head.load(ordering: .relaxed)
+        while true {
+            unsafe node.next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
+            let (exchanged, now) = unsafe head.weakCompareExchange(expected: top, desired: pointer, ordering: .releasing)
+            if exchanged { return true }
+            unsafe top = unsafe now
+        }
+    }
+
+    /// The waiting jobs, oldest first. For the consumer.
+    func takeAll() -> [@Sendable () -> Void] {
+        var jobs: [@Sendable () -> Void] = []
+        var next = unsafe head.exchange(nil, ordering: .acquiring).map { unsafe Unmanaged<Node>.fromOpaque($0) }
+        while let current = unsafe next {
+            let node = unsafe current.takeRetainedValue()
+            jobs.append(node.job)
+            unsafe next = unsafe node.next
+        }
+        waiting.subtract(jobs.count, ordering: .relaxed)
+        jobs.reverse()
+        return jobs
+    }
+}

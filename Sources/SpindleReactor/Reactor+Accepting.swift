@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SpindleCore
+
+extension Reactor {
+    /// Starts accepting from a listening socket, which the reactor now owns.
+    package func listen(
+        on handle: SocketHandle,
+        address: SocketAddress,
+        use: FactoryUse,
+        listenerID: Int = 0,
+        balance: (() -> Int?)? = nil
+    ) throws(Errno) {
+        preconditionCurrent()
+        let acceptor = Acceptor(
+            handle: handle,
+            address: address,
+            token: EventToken(listener: acceptors.count),
+            use: use,
+            listenerID: listenerID,
+            balance: balance
+        )
+        try driver.watch(listener: handle, token: acceptor.token)
+        acceptors.append(acceptor)
+        use.listenerStarted()
+    }
+
+    /// Stops accepting on the listener: what waits in its queue is served first, then the socket is closed.
+    package func stopListening(_ listenerID: Int) {
+        preconditionCurrent()
+        for acceptor in acceptors.compactMap({ $0 }) where acceptor.listenerID == listenerID && !acceptor.isClosed {
+            // A closed listener resets what is in its queue (tcp_migrate_req is off by default), so it is emptied.
+            var rounds = 0
+            repeat {
+                acceptor.isOnReadyList = false
+                accept(from: acceptor)
+                rounds += 1
+            } while acceptor.isOnReadyList && rounds < 1024
+            acceptor.isClosed = true
+            acceptors[acceptor.token.listenerIndex!] = nil
+            driver.close(acceptor.handle, reset: false)
+            acceptor.use.listenerStopped()
+        }
+    }
+
+    package func stopListening() {
+        for acceptor in acceptors.compactMap({ $0 }) { stopListening(acceptor.listenerID) }
+    }
+
+    /// Takes connections until there is none or the budget ends.
+    func accept(from acceptor: Acceptor) {
+        guard !acceptor.isClosed, !acceptor.isResting else { return }
+        for _ in 0..<configuration.acceptBudget {
+            counters.add(.acceptCalls)
+            switch driver.accept(from: acceptor.handle) {
+            case .wouldBlock: return
+            case .accepted(let handle, let peer):
+                counters.add(.accepted)
+                admit(handle, peer: peer, acceptor)
+                // `buildProtocol` or `connectionMade` may have stopped the listener.
+                if acceptor.isClosed { return }
+            case .failed(let errno):
+                counters.add(errno)
+                if !goOn(after: errno, acceptor) { return }
+            }
+        }
+        counters.add(.acceptBudgetExhausted)
+        acceptLater(acceptor)
+    }
+
+    func acceptLater(_ acceptor: Acceptor) {
+        guard !acceptor.isOnReadyList, !acceptor.isClosed else { return }
+        acceptor.isOnReadyList = true
+        readyAcceptors.append(acceptor)
+    }
+
+    private func admit(_ handle: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor) {
+        guard table.count < configuration.maximumConnections else {
+            counters.add(.refused)
+            return driver.close(handle, reset: false)
+        }
+        if let target = acceptor.balance?(), handOver(handle, peer: peer, acceptor, to: target) { return }
+        adopt(handle, peer: peer, acceptor)
+    }
+
+    /// Makes a connection of an accepted socket, and a protocol for it.
+    func adopt(_ handle: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor) {
+        let connection = Connection(reactor: self, handle: handle, peer: peer, acceptor: acceptor, phase: .open)
+        guard insert(connection) else { return }
+        begin(connection) { try acceptor.use.factory.buildProtocol(for: connection) }
+    }
+
+    /// Puts the connection into the table and has its events reported.
+    func insert(_ connection: Connection) -> Bool {
+        do throws(Errno) { try driver.watch(connection: connection.handle, token: connection.token) } catch {
+            // ENOMEM, or ENOSPC over /proc/sys/fs/epoll/max_user_watches: this one can't be served.
+            counters.add(error)
+            logAcceptError("a connection cannot be watched: \(error)")
+            driver.close(connection.handle, reset: true)
+            return false
+        }
+        table.insert(connection)
+        counters.add(.openConnections)
+        return true
+    }
+
+    /// Builds the protocol of a connection that stands, and lets it begin.
+    func begin(_ connection: Connection, _ build: () throws -> (any StreamProtocol)?) {
+        var proto: (any StreamProtocol)?
+        corked = connection
+        do { proto = try build() } catch {
+            write(.error, "buildProtocol threw \(error)", about: connection)
+        }
+        corked = nil
+        guard let proto, connection.state.isLive else {
+            cork.removeAll()
+            if proto == nil { counters.add(.refused) }
+            // Closed now and not from the queue: there is no protocol to tell, and the peer learns at once.
+            if connection.state.end() { close(connection, reset: false) }
+            return
+        }
+        connection.proto = proto
+        counters.add(.liveProtocols)
+        if connection.idleTimeout > 0 { armTimer(of: connection) }
+        call(connection) { proto throws in try proto.connectionMade() }
+    }
+
+    // MARK: Errors of accept
+
+    /// - Returns: True when the next connection may be taken.
+    private func goOn(after errno: Errno, _ acceptor: Acceptor) -> Bool {
+        switch AcceptPolicy(errno) {
+        case .skip: return true
+        case .shed:
+            logAcceptError("no descriptor left for a new connection: \(errno); raise RLIMIT_NOFILE (ulimit -n)")
+            if driver.shed(from: acceptor.handle) {
+                counters.add(.shed)
+                return true
+            }
+            rest(acceptor)
+            return false
+        case .rest:
+            logAcceptError("accept: \(errno)")
+            rest(acceptor)
+            return false
+        case .report:
+            logAcceptError("accept failed unexpectedly: \(errno)")
+            rest(acceptor)
+            return false
+        }
+    }
+
+    /// Lets the listener alone for a while: its edge was used up, so a timer has to try again.
+    private func rest(_ acceptor: Acceptor) {
+        acceptor.isResting = true
+        _ = wheel.schedule(at: tick(after: AcceptPolicy.restTime), .listener(acceptor))
+    }
+
+    /// At most one line a second: a full table fails for every client, and logs have filled disks that way.
+    private func logAcceptError(_ message: String) {
+        if let last = lastLogOfAcceptErrors, last.duration(to: now) < .seconds(1) { return }
+        lastLogOfAcceptErrors = now
+        log.write(LogRecord(level: .warning, message: message, reactor: index))
+    }
+}

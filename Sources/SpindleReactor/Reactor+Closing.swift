@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+
+extension Reactor {
+    /// Ends the connection for a reason that does not wait for unsent bytes; the first reason stands.
+    func end(_ connection: Connection, _ reason: DisconnectReason, reset: Bool) {
+        guard connection.state.end() else { return }
+        dropOutput(of: connection)
+        closeQueue.append(CloseQueue.Entry(connection: connection, reason: reason, reset: reset))
+    }
+
+    func dropOutput(of connection: Connection) {
+        counters.add(.bufferedBytes, -connection.queue.byteCount)
+        connection.queue.removeAll()
+        if corked === connection { cork.removeAll() }
+    }
+
+    /// Tells protocols that their connections ended, and closes these: a budget's worth, the rest next turn.
+    func closeEnded() {
+        guard !closeQueue.isEmpty else { return }
+        var closed = 0
+        while closed < configuration.closeBudget, let entry = closeQueue.popFirst() {
+            closed += 1
+            finish(entry)
+        }
+        counters.raise(.mostClosesPerTurn, to: UInt64(closed))
+        if !closeQueue.isEmpty { counters.add(.closeBudgetExhausted) }
+    }
+
+    private func finish(_ entry: CloseQueue.Entry) {
+        let connection = entry.connection
+        connection.rememberLocalAddress()
+        cancelTimer(of: connection)
+        tellLost(connection, entry.reason)
+        if case .done = entry.reason, connection.state.needsLinger, configuration.lingerTimeout > .zero {
+            linger(connection)
+        } else {
+            close(connection, reset: entry.reset)
+        }
+    }
+
+    private func tellLost(_ connection: Connection, _ reason: DisconnectReason) {
+        if let failed = connection.onConnect.take() {
+            failed(ConnectError(address: connection.peerAddress, reason: reason))
+        }
+        guard let proto = connection.proto.take() else { return }
+        counters.add(.liveProtocols, -1)
+        do { try proto.connectionLost(reason) } catch {
+            write(.error, "connectionLost threw \(error)", about: connection)
+        }
+    }
+
+    /// Tells the peer that no more comes, and takes its input away until it closes, for a limited time.
+    private func linger(_ connection: Connection) {
+        connection.state.linger()
+        if !connection.state.flags.contains(.outputEnded) { driver.shutdownWrites(of: connection.handle) }
+        armTimer(of: connection, since: now)
+        discardInput(of: connection)
+    }
+
+    func discardInput(of connection: Connection) {
+        var budget = configuration.readBudgetBytes
+        while budget > 0 {
+            counters.add(.receives)
+            switch driver.receive(from: connection.handle, limit: budget) {
+            case .bytes(let lent):
+                budget -= unsafe lent.pointer.count
+                if lent.drained, !connection.state.flags.contains(.inputIsFinal) { return }
+            case .wouldBlock: return
+            case .endOfStream, .failed: return close(connection, reset: false)
+            }
+        }
+        // A peer that goes on sending is not worth more than a budget: it gets its reset.
+        close(connection, reset: true)
+    }
+
+    func close(_ connection: Connection, reset: Bool) {
+        cancelTimer(of: connection)
+        connection.state.closed()
+        driver.close(connection.handle, reset: reset)
+        table.remove(connection.token)
+        counters.add(.closed)
+        counters.add(.openConnections, -1)
+    }
+
+    /// The last step of a stop: every connection ends now, with `.engineStopped`.
+    package func endAllConnections() {
+        for connection in table.all {
+            if connection.state.phase == .lingering { close(connection, reset: false) } else {
+                end(connection, .engineStopped, reset: true)
+            }
+        }
+        while !closeQueue.isEmpty { closeEnded() }
+        for connection in table.all where connection.state.phase == .lingering { close(connection, reset: false) }
+    }
+
+    /// True when no connection has anything to send or to be told any more; lingering ones may remain.
+    package var isDrained: Bool { table.all.allSatisfy { $0.state.phase == .lingering } }
+}

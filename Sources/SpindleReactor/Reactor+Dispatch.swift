@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+internal import SpindleSystem
+
+extension Reactor {
+    /// Handles the batch of events, then what earlier turns left unread.
+    func dispatch() {
+        recorder.begin(.dispatch)
+        // What is on these lists now was left by earlier turns; what this batch leaves waits for the next one.
+        var left = ContiguousArray<Connection>()
+        if !readyList.isEmpty { swap(&left, &readyList) }
+        var listeners = ContiguousArray<Acceptor>()
+        if !readyAcceptors.isEmpty { swap(&listeners, &readyAcceptors) }
+
+        // Out of the reactor while callbacks run: a local needs no exclusivity checks.
+        var batch = ContiguousArray<DriverEvent>()
+        swap(&batch, &events)
+        counters.add(.events, batch.count)
+        var sinceGlance = 0
+        for index in batch.indices {
+            if index + 1 < batch.count { table.prefetch(batch[index + 1].token) }
+            handle(batch[index])
+            glance(&sinceGlance)
+        }
+        batch.removeAll(keepingCapacity: true)
+        swap(&batch, &events)
+
+        for connection in left {
+            connection.state.flags.remove(.onReadyList)
+            if connection.state.flags.contains(.inputWaits) { readInput(of: connection) }
+            glance(&sinceGlance)
+        }
+        for acceptor in listeners {
+            acceptor.isOnReadyList = false
+            accept(from: acceptor)
+        }
+        recorder.end(.dispatch, eventCount: batch.count)
+    }
+
+    /// Mail from other cores does not wait for the end of a long batch.
+    @inline(__always)
+    private func glance(_ sinceGlance: inout Int) {
+        sinceGlance += 1
+        guard sinceGlance == configuration.eventsPerMailGlance else { return }
+        sinceGlance = 0
+        if handle.doorbell.isRung { takeMail() }
+    }
+
+    private func handle(_ event: DriverEvent) {
+        if let index = event.token.listenerIndex {
+            guard index < acceptors.count, let acceptor = acceptors[index] else { return counters.add(.staleEvents) }
+            return accept(from: acceptor)
+        }
+        guard let connection = table.resolve(event.token) else { return counters.add(.staleEvents) }
+        if event.readiness.contains(.writable) {
+            connection.state.flags.remove(.outputBlocked)
+            if !connection.queue.isEmpty {
+                connection.sendQueue()
+                settle(connection)
+            } else if connection.state.phase == .connecting {
+                return finishConnecting(connection, event.readiness)
+            }
+        } else if connection.state.phase == .connecting, !event.readiness.isDisjoint(with: .final) {
+            return finishConnecting(connection, event.readiness)
+        }
+        if !event.readiness.isDisjoint(with: .input) { inputEvent(on: connection, event.readiness) }
+    }
+
+    private func inputEvent(on connection: Connection, _ readiness: Readiness) {
+        let isFinal = !readiness.isDisjoint(with: .final)
+        if isFinal { connection.state.flags.insert(.inputIsFinal) }
+        if connection.state.mayRead { return readInput(of: connection) }
+        connection.state.flags.insert(.inputWaits)
+        switch connection.state.phase {
+        case .lingering: return discardInput(of: connection)
+        case .open, .draining:
+            // Paused, or ended: nobody is going to read the error, so it is asked for.
+            guard readiness.contains(.error), let errno = driver.takeError(of: connection.handle) else { return }
+            counters.add(errno)
+            end(connection, .lost(errno), reset: true)
+        case .connecting, .closing, .closed: return
+        }
+    }
+
+    /// Hands input to the protocol until there is none, the budget ends, or the protocol has enough.
+    private func readInput(of connection: Connection) {
+        var budget = configuration.readBudgetBytes
+        while connection.state.mayRead {
+            guard budget > 0 else {
+                counters.add(.readBudgetExhausted)
+                connection.state.flags.insert(.inputWaits)
+                return readLaterIfNeeded(connection)
+            }
+            counters.add(.receives)
+            switch driver.receive(from: connection.handle, limit: budget) {
+            case .bytes(let lent):
+                let count = unsafe lent.pointer.count
+                budget -= count
+                counters.add(.bytesReceived, count)
+                counters.add(.messages)
+                connection.lastActivity = now.nanoseconds
+                deliver(lent, to: connection)
+                // A short read means drained (epoll(7)), unless no further edge will come.
+                if lent.drained, !connection.state.flags.contains(.inputIsFinal) {
+                    return connection.state.flags.subtract(.inputWaits)
+                }
+            case .wouldBlock:
+                return connection.state.flags.subtract(.inputWaits)
+            case .endOfStream:
+                return inputEnded(of: connection)
+            case .failed(let errno):
+                counters.add(errno)
+                return end(connection, .lost(errno), reset: true)
+            }
+        }
+        // Paused or closing, and no edge will announce what may be left.
+        connection.state.flags.insert(.inputWaits)
+    }
+
+    @inline(__always)
+    private func deliver(_ lent: LentBytes, to connection: Connection) {
+        call(connection) { proto throws in
+            // Valid: the driver is not called again before the callback's writes are sent, and those are copies
+            // or, for large pieces, sent before `write` returns.
+            try proto.dataReceived(unsafe lent.pointer.span)
+        }
+    }
+
+    private func inputEnded(of connection: Connection) {
+        connection.state.flags.subtract(.inputWaits)
+        connection.state.flags.insert(.inputEnded)
+        call(connection) { proto throws in try proto.readConnectionLost() }
+    }
+
+    /// Puts the connection on the list of those to read from in the next turn, when it has unread input.
+    func readLaterIfNeeded(_ connection: Connection) {
+        guard connection.state.mayRead, connection.state.flags.contains(.inputWaits),
+            !connection.state.flags.contains(.onReadyList)
+        else { return }
+        connection.state.flags.insert(.onReadyList)
+        readyList.append(connection)
+    }
+
+    // MARK: Callbacks
+
+    /// Runs one callback of the connection's protocol, then does what follows from it.
+    @inline(__always)
+    func call(_ connection: Connection, _ body: (any StreamProtocol) throws -> Void) {
+        enter(connection, body)
+        settle(connection)
+    }
+
+    /// Runs one callback of the connection's protocol, then sends what it wrote.
+    @inline(__always)
+    func enter(_ connection: Connection, _ body: (any StreamProtocol) throws -> Void) {
+        guard let proto = connection.proto else { return }
+        corked = connection
+        let start = SystemClock.ticks()
+        do { try body(proto) } catch { fail(connection, error) }
+        recorder.callbackEnded(since: start, of: proto)
+        if connection.state.isLive { connection.sendCork() } else { cork.removeAll() }
+        corked = nil
+    }
+
+    private func fail(_ connection: Connection, _ error: any Error) {
+        counters.add(.failedCallbacks)
+        write(.error, "a callback threw \(error)", about: connection)
+        end(connection, .failed(error), reset: false)
+    }
+
+    func write(_ level: LogLevel, _ message: String, about connection: Connection) {
+        let record = LogRecord(
+            level: level,
+            message: message,
+            reactor: index,
+            connection: connection.connectionNumber,
+            peer: connection.peerAddress
+        )
+        log.write(record)
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+
+extension Reactor {
+    /// Sends what this turn wrote to connections outside of their own callbacks, closes what ended, rings bells.
+    func flush() {
+        recorder.begin(.flush)
+        flushOutput()
+        closeEnded()
+        flushMail()
+        recorder.end(.flush)
+    }
+
+    private func flushOutput() {
+        guard !flushList.isEmpty else { return }
+        // Callbacks of this phase may write to further connections: those are settled in it, too, but only once
+        // each, so that two protocols that answer each other cannot keep the turn from ending.
+        var batch = ContiguousArray<Connection>()
+        swap(&batch, &flushList)
+        for connection in batch {
+            connection.state.flags.remove(.onFlushList)
+            connection.sendQueue()
+            settle(connection)
+        }
+        shedOverReactorLimit()
+    }
+
+    /// Has the connection settled at flush, or at the end of its own callback when that is running.
+    func settleLater(_ connection: Connection) {
+        guard corked !== connection, !connection.state.flags.contains(.onFlushList) else { return }
+        connection.state.flags.insert(.onFlushList)
+        flushList.append(connection)
+    }
+
+    /// Does what follows from the connection's state, until nothing does.
+    func settle(_ connection: Connection) {
+        if connection.queue.isEmpty, connection.state.isQuiet { return }
+        while true {
+            switch connection.state.nextAction(unsentBytes: connection.queue.byteCount, limits: configuration) {
+            case .nothing: return
+            case .abortOverLimit:
+                counters.add(.writeLimitAborts)
+                end(connection, .writeLimitExceeded, reset: true)
+            case .highWatermark: notify(connection) { proto throws in try proto.highWatermarkReached() }
+            case .lowWatermark:
+                readLaterIfNeeded(connection)
+                notify(connection) { proto throws in try proto.lowWatermarkReached() }
+            case .drained: notify(connection) { proto throws in try proto.writeDrained() }
+            case .endOutput:
+                driver.shutdownWrites(of: connection.handle)
+                notify(connection) { proto throws in try proto.writeConnectionLost() }
+            case .close:
+                closeQueue.append(CloseQueue.Entry(connection: connection, reason: .done, reset: false))
+            }
+        }
+    }
+
+    /// A callback out of `settle`, which goes on with whatever it leads to.
+    private func notify(_ connection: Connection, _ body: (any StreamProtocol) throws -> Void) {
+        // After `loseConnection` the protocol waits for nothing but `connectionLost`.
+        if connection.state.phase == .open { enter(connection, body) }
+    }
+
+    /// The cap on all unsent bytes of the reactor: the connection with the most goes first.
+    private func shedOverReactorLimit() {
+        while counters[.bufferedBytes] > UInt64(configuration.reactorWriteLimitBytes) {
+            let largest = table.all.filter(\.state.isLive).max { $0.queue.byteCount < $1.queue.byteCount }
+            guard let largest, !largest.queue.isEmpty else { return }
+            counters.add(.writeLimitAborts)
+            write(.warning, "aborted: it held the most of more than \(configuration.reactorWriteLimitBytes) unsent bytes", about: largest)
+            end(largest, .writeLimitExceeded, reset: true)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+
+/// What a timer of the wheel does when it fires.
+enum TimerAction {
+    case call(() throws -> Void)
+    case repeating(RepeatingTimer)
+    /// Looks at the connection's deadlines.
+    case connection(EventToken)
+    /// Lets a listener try again.
+    case listener(Acceptor)
+}
+
+extension Reactor {
+    /// Calls `body` once, on this reactor, `delay` from now or a little later, never earlier.
+    ///
+    /// The delay counts from this call, not from the start of the turn. Timers fire by due time, rounded up to
+    /// ticks of 65.5 µs, and among equals in the order of calls. A delay of zero means the next turn, after the
+    /// timers that are due by then. An error that `body` throws is logged.
+    ///
+    /// - Parameter delay: Not negative.
+    @discardableResult
+    public func callLater(_ delay: Duration, _ body: @escaping () throws -> Void) -> ReactorTimer {
+        preconditionCurrent()
+        precondition(delay >= .zero, "callLater with a negative delay: \(delay)")
+        return ReactorTimer(reactor: self, id: wheel.schedule(at: tick(after: delay), .call(body)))
+    }
+
+    /// Calls `body` every `interval`, without drift: calls whose time passed while one ran are skipped and counted.
+    ///
+    /// - Parameters:
+    ///   - interval: More than zero.
+    ///   - immediately: The first call comes in the next turn rather than after one interval.
+    ///   - body: Gets the number of turns that were skipped since its last call. An error ends the timer and is logged.
+    @discardableResult
+    public func callRepeatedly(
+        every interval: Duration,
+        immediately: Bool = false,
+        _ body: @escaping (_ skipped: Int) throws -> Void
+    ) -> RepeatingTimer {
+        preconditionCurrent()
+        precondition(interval > .zero, "callRepeatedly with an interval of \(interval)")
+        let timer = RepeatingTimer(reactor: self, interval: interval, start: driver.now(), body: body)
+        timer.scheduleFirst(immediately: immediately)
+        return timer
+    }
+
+    /// The tick for a delay that counts from now. Zero is a tick that has passed: due in the next turn.
+    func tick(after delay: Duration) -> UInt64 {
+        delay == .zero ? 0 : Ticks.ceiling(driver.now().advanced(by: delay))
+    }
+
+    func expireTimers() {
+        wheel.advance(to: Ticks.floor(now))
+        guard wheel.hasExpired else { return }
+        recorder.begin(.timers)
+        var fired = 0
+        while fired < configuration.timerBudget, let action = wheel.popExpired() {
+            fired += 1
+            fire(action)
+        }
+        counters.add(.timersFired, fired)
+        if wheel.hasExpired { counters.add(.timerBudgetExhausted) }
+        recorder.end(.timers)
+    }
+
+    private func fire(_ action: TimerAction) {
+        switch action {
+        case .call(let body): guarded("a timer", body)
+        case .repeating(let timer): timer.fire()
+        case .connection(let token):
+            if let connection = table.resolve(token) { checkDeadlines(of: connection) }
+        case .listener(let acceptor):
+            acceptor.isResting = false
+            acceptLater(acceptor)
+        }
+    }
+
+    /// Runs user code that has no connection to lose: an error is logged and the loop goes on.
+    func guarded(_ what: @autoclosure () -> String, _ body: () throws -> Void) {
+        do { try body() } catch {
+            log.write(LogRecord(level: .error, message: "\(what()) threw \(error)", reactor: index))
+        }
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+internal import SpindleSystem
+
+/// One core's event loop: it owns a driver, connections, timers and a mailbox, and nobody else touches them.
+///
+/// Made, run and destroyed on one thread; not Sendable. What other threads may hold is its `handle`. Every call
+/// traps with a message when unsafe code brings it to another thread.
+///
+/// A turn costs one wait of the driver and one reading of the clock; an event costs what its callback does.
+public final class Reactor {
+    /// The reactor's place in its engine, counted from 0.
+    public let index: Int
+    /// What other threads and reactors reach this reactor by.
+    public let handle: ReactorHandle
+    /// The limits that hold here.
+    public let configuration: ReactorConfiguration
+
+    let driver: any Driver
+    let counters: Counters
+    package let log: any LogSink
+    let pool: BufferPool
+    let recorder: TurnRecorder
+    let defaultIdleTimeout: UInt64
+
+    var acceptors: [Acceptor?] = []
+    /// The connection whose callback runs: what it writes is corked.
+    var corked: Connection?
+    private var turnTime: MonotonicInstant
+    private var connectionNumber: UInt64 = 0
+
+    // Hot state. Each is used through the accessor of its name in Reactor+State.swift, which says why unchecked.
+    @exclusivity(unchecked) var uncheckedTable = ConnectionTable()
+    @exclusivity(unchecked) var uncheckedWheel: TimerWheel<TimerAction>
+    @exclusivity(unchecked) var uncheckedJobs = JobQueue()
+    @exclusivity(unchecked) var uncheckedCork: Cork
+    @exclusivity(unchecked) var uncheckedPieces = SendPieces()
+    @exclusivity(unchecked) var uncheckedReadyList: ContiguousArray<Connection> = []
+    @exclusivity(unchecked) var uncheckedFlushList: ContiguousArray<Connection> = []
+    @exclusivity(unchecked) var uncheckedCloseQueue = CloseQueue()
+    @exclusivity(unchecked) var uncheckedReadyAcceptors: ContiguousArray<Acceptor> = []
+    @exclusivity(unchecked) var uncheckedEvents: ContiguousArray<DriverEvent> = []
+    var lastLogOfAcceptErrors: MonotonicInstant?
+    private var isStopped = false
+    /// Called at the start of every turn: for those who bring something of their own to poll.
+    package var turnHook: (() -> Void)?
+
+    /// A reactor that runs when its thread calls `run`, or turn by turn.
+    package init(
+        index: Int = 0,
+        configuration: ReactorConfiguration = ReactorConfiguration(),
+        driver: any Driver,
+        handle: ReactorHandle? = nil,
+        log: any LogSink = SilentLog()
+    ) {
+        configuration.checkInvariants()
+        self.index = index
+        self.configuration = configuration
+        self.driver = driver
+        self.log = log
+        let handle = handle ?? ReactorHandle(index: index, reactorCount: 1, configuration: configuration)
+        self.handle = handle
+        counters = handle.counters
+        pool = BufferPool()
+        recorder = handle.recorder
+        unsafe uncheckedCork = Cork(capacity: configuration.corkBytes)
+        defaultIdleTimeout = configuration.idleTimeout.map { UInt64(max($0.clampedNanoseconds, 1)) } ?? 0
+        driver.start()
+        turnTime = driver.now()
+        unsafe uncheckedWheel = TimerWheel(currentTick: Ticks.floor(turnTime))
+        handle.attach(driver.waker)
+    }
+
+    /// The time of this turn, read once.
+    public internal(set) var now: MonotonicInstant {
+        get { turnTime }
+        set { turnTime = newValue }
+    }
+
+    // MARK: The loop
+
+    /// Runs turns until `stop` was called.
+    package func run() {
+        perform { while !isStopped { turn() } }
+    }
+
+    /// One turn, waiting at most so many nanoseconds; negative for as long as nothing is due.
+    package func turn(maximumWait: Int64 = -1) {
+        beginTurn()
+        drainMail()
+        expireTimers()
+        runJobs()
+        flush()
+        wait(atMost: maximumWait)
+        dispatch()
+    }
+
+    /// Ends `run` after this turn. On the reactor's thread; from another, submit it.
+    package func stop() { isStopped = true }
+
+    private func beginTurn() {
+        recorder.beginTurn(now)
+        turnHook?()
+    }
+
+    // MARK: Which reactor is this thread's
+
+    /// The reactor that runs on the calling thread, or nil.
+    public static var current: Reactor? {
+        guard let pointer = unsafe SystemThread.local else { return nil }
+        // The mark is set by the reactor itself and taken back before it goes.
+        return unsafe Unmanaged<Reactor>.fromOpaque(pointer).takeUnretainedValue()
+    }
+
+    /// Runs `body` as if in a turn: for tests and for whoever drives turns by hand.
+    package func perform<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let previous = unsafe becomeCurrent()
+        defer { unsafe resign(previous) }
+        return try body()
+    }
+
+    @unsafe private func becomeCurrent() -> UnsafeMutableRawPointer? {
+        let previous = unsafe SystemThread.local
+        unsafe SystemThread.setLocal(Unmanaged.passUnretained(self).toOpaque())
+        return unsafe previous
+    }
+
+    @unsafe private func resign(_ previous: UnsafeMutableRawPointer?) { unsafe SystemThread.setLocal(previous) }
+
+    @inline(__always)
+    func preconditionCurrent() {
+        precondition(
+            unsafe SystemThread.local == Unmanaged.passUnretained(self).toOpaque(),
+            "reactor \(index) was called on a thread that it does not run on"
+        )
+    }
+
+    func nextConnectionNumber() -> UInt64 {
+        connectionNumber += 1
+        return connectionNumber
+    }
+
+    // MARK: What is here
+
+    /// Connections that are open here, those included that are only waiting for the peer's close.
+    public var connectionCount: Int { table.count }
+
+    /// Calls `body` with the transport of every connection that has a protocol.
+    public func forEachConnection(_ body: (any StreamTransport) -> Void) {
+        for connection in table.all where connection.state.isLive && connection.proto != nil { body(connection) }
+    }
+
+    /// Calls `loseConnection` on every connection.
+    public func loseAllConnections() { forEachConnection { $0.loseConnection() } }
+
+    func checkInvariants() {
+        table.checkInvariants()
+        precondition(corked == nil && cork.count == 0, "something is corked between callbacks")
+    }
+}

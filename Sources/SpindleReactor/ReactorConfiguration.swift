@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The limits and budgets of one reactor. Every one says what happens when it is met.
+///
+/// Users set them through `EngineConfiguration`, which checks ranges; the relations are checked here.
+public struct ReactorConfiguration: Sendable, Equatable {
+    /// Bytes that one receive asks for at most; one buffer of this size per reactor.
+    public var receiveBufferBytes = 64 << 10
+    /// Bytes that one connection may read in one turn; the rest waits for the next turn.
+    public var readBudgetBytes = 64 << 10
+    /// Events that one wait returns at most; the kernel keeps the rest.
+    public var eventsPerWait = 256
+    /// Connections that one listener accepts in one turn; the rest waits for the next turn.
+    public var acceptBudget = 64
+    /// Connections that are closed in one turn; the rest waits for the next turn.
+    public var closeBudget = 32
+    /// Messages and jobs from other threads that are handled in one go; the rest waits for the next.
+    public var mailBudget = 1024
+    /// Events between two looks at the doorbell.
+    public var eventsPerMailGlance = 16
+    /// Timers that fire in one turn; the rest fires in the next.
+    public var timerBudget = 1024
+    /// Local jobs that run in one turn; the rest runs in the next.
+    public var jobBudget = 1024
+
+    /// Unsent bytes of a connection above which it stops reading.
+    public var writeHighWatermarkBytes = 256 << 10
+    /// Unsent bytes at or below which it reads again.
+    public var writeLowWatermarkBytes = 64 << 10
+    /// Unsent bytes of a connection above which it is aborted with `.writeLimitExceeded`.
+    public var writeLimitBytes = 16 << 20
+    /// Unsent bytes of all connections above which the one with the most is aborted.
+    public var reactorWriteLimitBytes = 512 << 20
+    /// Reading pauses by itself at the high watermark; false leaves that to the protocol.
+    public var pausesReadingAtHighWatermark = true
+    /// What a callback writes is gathered up to this many bytes; larger pieces are sent uncopied.
+    public var corkBytes = 8 << 10
+
+    /// Connections that may be open; more are accepted and closed at once.
+    public var maximumConnections = Int.max
+    /// No bytes in or out for so long calls `idleTimeoutExpired`; nil never does.
+    public var idleTimeout: Duration?
+    /// `loseConnection` aborts when the peer has not taken what is left after so long.
+    public var closeTimeout: Duration = .seconds(30)
+    /// A connection is aborted when bytes wait and the peer has taken none of them for so long; nil never is.
+    public var writeProgressTimeout: Duration? = .seconds(120)
+    /// After a close from this side, input is read and dropped until the peer closes, at most so long.
+    public var lingerTimeout: Duration = .seconds(1)
+
+    /// Slots of the mailbox from one reactor to another, a power of two; a full one answers `.full`.
+    public var mailboxCapacity = 1024
+    /// Jobs from foreign threads that may wait; a full inbox answers `.full`.
+    public var inboxCapacity = 1 << 20
+    /// Spin so long for events before sleeping; zero sleeps at once.
+    public var idleSpin: Duration = .zero
+    /// Never sleep.
+    public var pollMode = false
+
+    /// The defaults above.
+    public init() {}
+
+    func checkInvariants() {
+        precondition(receiveBufferBytes > 0 && readBudgetBytes > 0, "a reactor reads at least a byte")
+        precondition(eventsPerWait > 0 && acceptBudget > 0 && closeBudget > 0, "budgets are at least 1")
+        precondition(mailBudget > 0 && timerBudget > 0 && jobBudget > 0, "budgets are at least 1")
+        precondition(eventsPerMailGlance > 0, "glances are at least an event apart")
+        precondition(
+            0 <= writeLowWatermarkBytes && writeLowWatermarkBytes < writeHighWatermarkBytes
+                && writeHighWatermarkBytes < writeLimitBytes,
+            "low \(writeLowWatermarkBytes) < high \(writeHighWatermarkBytes) < limit \(writeLimitBytes) must hold"
+        )
+        precondition(mailboxCapacity.nonzeroBitCount == 1, "mailbox capacity \(mailboxCapacity) is no power of two")
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+internal import Synchronization
+
+/// What became of a job or message for another reactor.
+public enum SubmitResult: Sendable, Equatable {
+    /// It will be handled there, in order, once; or reported undelivered if that reactor stops first.
+    case sent
+    /// There is no room: it was not taken. Try again later, or drop it.
+    case full
+    /// The reactor has stopped: it was not taken.
+    case stopped
+}
+
+/// What other threads may hold of a reactor: the one thing of it that crosses them.
+///
+/// Small, Sendable and never a reason for the reactor to live on.
+public final class ReactorHandle: Sendable {
+    /// The reactor's place in its engine, counted from 0.
+    public let index: Int
+    let doorbell: Doorbell
+    let inbox: Inbox
+    package let counters = Counters()
+    package let recorder = TurnRecorder()
+    /// The bit of the bitmap that stands for the inbox.
+    private let inboxBit: Int
+    private let waker = Mutex<(any DriverWaker)?>(nil)
+    private let stopped = Atomic<Bool>(false)
+
+    package init(index: Int, reactorCount: Int, configuration: ReactorConfiguration) {
+        self.index = index
+        inboxBit = reactorCount
+        doorbell = Doorbell(bitCount: reactorCount + 1)
+        inbox = Inbox(capacity: configuration.inboxCapacity)
+    }
+
+    /// Runs `job` on the reactor, in a later turn. From any thread.
+    ///
+    /// Jobs of one thread run in the order in which it submitted them.
+    @discardableResult
+    public func submit(_ job: @escaping @Sendable () -> Void) -> SubmitResult {
+        if let reactor = Reactor.current, reactor.handle === self {
+            reactor.callSoon(job)
+            return .sent
+        }
+        guard !stopped.load(ordering: .acquiring) else { return .stopped }
+        guard inbox.push(job) else { return .full }
+        ring(inboxBit)
+        return .sent
+    }
+
+    /// Rings the doorbell, and wakes the reactor when it sleeps.
+    func ring(_ bit: Int) {
+        if doorbell.ring(bit) { wake() }
+    }
+
+    func wake() { waker.withLock { $0 }?.wake() }
+
+    func attach(_ waker: any DriverWaker) { self.waker.withLock { $0 = waker } }
+
+    /// No more jobs are taken from here on.
+    func markStopped() { stopped.store(true, ordering: .releasing) }
+}

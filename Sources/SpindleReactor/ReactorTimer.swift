@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+
+/// A call that is to come: what `Reactor.callLater` returns. Core-local.
+///
+/// Letting go of it changes nothing; the call still comes.
+public struct ReactorTimer {
+    let reactor: Reactor
+    let id: TimerWheel<TimerAction>.ID
+
+    /// True until the call was made or cancelled.
+    public var isActive: Bool { reactor.wheel.isActive(id) }
+
+    /// When the call is due, or nil when it is not active. Never earlier than was asked for.
+    public var due: MonotonicInstant? {
+        reactor.wheel.due(id).map { $0 == 0 ? reactor.now : Ticks.instant($0) }
+    }
+
+    /// Takes the call back.
+    ///
+    /// - Returns: False when it was made or cancelled before.
+    @discardableResult
+    public func cancel() -> Bool {
+        reactor.preconditionCurrent()
+        return reactor.wheel.cancel(id) != nil
+    }
+
+    /// Makes the call `delay` from now, sooner or later than it was to be, behind others of the same time.
+    ///
+    /// - Returns: False when it was made or cancelled before.
+    @discardableResult
+    public func reset(_ delay: Duration) -> Bool {
+        reactor.preconditionCurrent()
+        precondition(delay >= .zero, "reset to a negative delay: \(delay)")
+        return reactor.wheel.reschedule(id, at: reactor.tick(after: delay))
+    }
+
+    /// Moves the call by `offset`, which may be negative; a time that has passed means the next turn.
+    ///
+    /// - Returns: False when it was made or cancelled before.
+    @discardableResult
+    public func delay(by offset: Duration) -> Bool {
+        reactor.preconditionCurrent()
+        guard let due else { return false }
+        return reactor.wheel.reschedule(id, at: Ticks.ceiling(due.advanced(by: offset)))
+    }
+}
+
+/// A call that comes again and again: what `Reactor.callRepeatedly` returns. Core-local.
+public final class RepeatingTimer {
+    private let reactor: Reactor
+    private let interval: Duration
+    private let body: (Int) throws -> Void
+    private var start: MonotonicInstant
+    /// The multiple of the interval, counted from the start, that comes next.
+    private var nextTurn: Int64 = 1
+    private var id = TimerWheel<TimerAction>.ID.none
+    private var isStopped = false
+
+    init(reactor: Reactor, interval: Duration, start: MonotonicInstant, body: @escaping (Int) throws -> Void) {
+        self.reactor = reactor
+        self.interval = interval
+        self.start = start
+        self.body = body
+    }
+
+    /// True until `stop`, or until a call threw.
+    public var isRunning: Bool { !isStopped }
+
+    /// No more calls, also when called from within one. Repeated calls do nothing.
+    public func stop() {
+        reactor.preconditionCurrent()
+        isStopped = true
+        _ = reactor.wheel.cancel(id)
+    }
+
+    /// Counts the interval from now again.
+    public func reset() {
+        reactor.preconditionCurrent()
+        guard !isStopped else { return }
+        start = reactor.driver.now()
+        nextTurn = 1
+        _ = reactor.wheel.cancel(id)
+        schedule()
+    }
+
+    func scheduleFirst(immediately: Bool) {
+        if immediately { nextTurn = 0 }
+        schedule()
+    }
+
+    func fire() {
+        guard !isStopped else { return }
+        let nanoseconds = max(interval.clampedNanoseconds, 1)
+        let elapsed = start.duration(to: reactor.driver.now()).clampedNanoseconds / nanoseconds
+        let skipped = max(0, elapsed - nextTurn)
+        nextTurn += skipped + 1
+        reactor.counters.add(.skippedRepeats, Int(skipped))
+        do { try body(Int(skipped)) } catch {
+            isStopped = true
+            let message = "a repeating timer threw \(error) and was stopped"
+            reactor.log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
+        }
+        // Cancelled first: `reset` within the call has scheduled already.
+        if !isStopped {
+            _ = reactor.wheel.cancel(id)
+            schedule()
+        }
+    }
+
+    private func schedule() {
+        let offset = interval.clampedNanoseconds.multipliedReportingOverflow(by: nextTurn)
+        let due = nextTurn == 0 ? 0 : Ticks.ceiling(start.advanced(by: .nanoseconds(offset.overflow ? .max : offset.partialValue)))
+        id = reactor.wheel.schedule(at: due, .repeating(self))
+    }
+}

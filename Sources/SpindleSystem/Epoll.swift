@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+package import SpindleCore
+
+/// An epoll instance, edge-triggered. epoll(7).
+@safe package final class Epoll {
+    /// What a registration reports.
+    package struct Interest {
+        let bits: UInt32
+        /// Bytes can be read, room to write appeared, the peer closed its side. Errors and hang-ups come unasked.
+        package static let stream = Interest(
+            bits: UInt32(CL_EPOLLIN | CL_EPOLLOUT | CL_EPOLLRDHUP) | cl_epollet
+        )
+        /// Connections wait to be accepted, or an eventfd was written to.
+        package static let incoming = Interest(bits: UInt32(CL_EPOLLIN) | cl_epollet)
+    }
+
+    /// The event bits.
+    package static let readable = UInt32(CL_EPOLLIN)
+    package static let writable = UInt32(CL_EPOLLOUT)
+    package static let peerClosed = UInt32(CL_EPOLLRDHUP)
+    package static let hangUp = UInt32(CL_EPOLLHUP)
+    package static let error = UInt32(CL_EPOLLERR)
+
+    private let descriptor: Descriptor
+    private let events: UnsafeMutablePointer<cl_epoll_event>
+    private let capacity: Int
+    private var lacksNanosecondWait = false
+
+    /// An instance whose `wait` returns at most `capacity` events (at least 1).
+    ///
+    /// - Throws: EMFILE, ENFILE or ENOMEM.
+    package init(capacity: Int) throws(Errno) {
+        precondition(capacity > 0, "epoll_wait rejects an empty event list")
+        descriptor = Descriptor(owning: try checked(cl_epoll_create()))
+        self.capacity = capacity
+        unsafe events = .allocate(capacity: capacity)
+    }
+
+    deinit { unsafe events.deallocate() }
+
+    /// epoll_ctl(2) with EPOLL_CTL_ADD; `token` comes back with each event.
+    package func add(_ target: CInt, _ interest: Interest, token: UInt64) throws(Errno) {
+        try checked(cl_epoll_add(descriptor.rawValue, target, interest.bits, token))
+    }
+
+    /// epoll_ctl(2) with EPOLL_CTL_MOD: what is ready already is reported once more.
+    package func rearm(_ target: CInt, _ interest: Interest, token: UInt64) throws(Errno) {
+        try checked(cl_epoll_modify(descriptor.rawValue, target, interest.bits, token))
+    }
+
+    /// Waits until something is ready or `timeout` nanoseconds have passed; 0 only polls, negative waits for ever.
+    ///
+    /// - Returns: How many events `event(at:)` holds. 0 means timeout or signal: a signal ends the wait early,
+    ///   and the caller must compute the timeout anew, or its next timer would fire late.
+    /// - SeeAlso: epoll_pwait2(2); where a kernel or sandbox refuses it, epoll_wait(2) rounded up to milliseconds.
+    package func wait(timeout: Int64) -> Int {
+        if timeout > 0, !lacksNanosecondWait {
+            let count = unsafe cl_epoll_pwait2(descriptor.rawValue, events, CInt(capacity), timeout)
+            if count >= 0 { return Int(count) }
+            if count == -EINTR { return 0 }
+            // ENOSYS before Linux 5.11; EPERM from seccomp filters that do not know the call.
+            precondition(count == -ENOSYS || count == -EPERM, "epoll_pwait2: errno \(-count)")
+            lacksNanosecondWait = true
+        }
+        let milliseconds = timeout <= 0 ? CInt(timeout.signum()) : Epoll.roundedUpMilliseconds(timeout)
+        let count = unsafe cl_epoll_wait(descriptor.rawValue, events, CInt(capacity), milliseconds)
+        if count >= 0 { return Int(count) }
+        precondition(count == -EINTR, "epoll_wait(\(descriptor.rawValue)): errno \(-count)")
+        return 0
+    }
+
+    /// Whole milliseconds, never less than asked; beyond what a C int holds, its maximum (24 days).
+    static func roundedUpMilliseconds(_ nanoseconds: Int64) -> CInt {
+        let (quotient, remainder) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        return CInt(clamping: quotient + (remainder > 0 ? 1 : 0))
+    }
+
+    /// The event at `index` of the last wait: its bits and its registration's token.
+    @inline(__always)
+    package func event(at index: Int) -> (bits: UInt32, token: UInt64) {
+        let event = unsafe events[index]
+        return (event.events, event.data)
+    }
+
+    /// For tests of the fallback: behave as on a kernel without epoll_pwait2(2).
+    package func pretendOldKernel() { lacksNanosecondWait = true }
+}

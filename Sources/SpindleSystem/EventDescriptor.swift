@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+package import SpindleCore
+
+/// A counter that wakes an epoll wait when it is written to. eventfd(2).
+///
+/// Registered edge-triggered, each write is a new event, so the reader never has to read it empty.
+package final class EventDescriptor: Sendable {
+    /// The kernel's number, for registration.
+    package let rawValue: CInt
+
+    /// - Throws: EMFILE, ENFILE, ENODEV or ENOMEM.
+    package init() throws(Errno) { rawValue = try checked(cl_eventfd()) }
+
+    deinit { Descriptor.close(rawValue) }
+
+    /// Wakes the waiter. From any thread.
+    package func ring() {
+        let result = cl_eventfd_ring(rawValue)
+        // The counter is full after 2^64-2 rings without a read: clear it, and the event is still an edge.
+        if result == -EAGAIN {
+            _ = cl_eventfd_clear(rawValue)
+            _ = cl_eventfd_ring(rawValue)
+        }
+    }
+}

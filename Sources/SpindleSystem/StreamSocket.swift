@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+package import SpindleCore
+
+/// A non-blocking TCP socket, as a number that its owner closes.
+///
+/// Not an owning type: the connection table owns thousands of these and closes each when its budget says so.
+package struct StreamSocket: Equatable, Sendable {
+    /// The kernel's number.
+    package let descriptor: CInt
+
+    /// Wraps a socket that is open.
+    package init(descriptor: CInt) { self.descriptor = descriptor }
+
+    /// What recv(2) or send(2) did.
+    package enum Transfer: Equatable {
+        /// That many bytes, at least 1 (for sending, 0 only when nothing was given).
+        case bytes(Int)
+        /// The peer sends no more.
+        case end
+        /// Not now.
+        case wouldBlock
+        /// The connection is broken.
+        case failed(Errno)
+    }
+
+    /// The options that are one integer. socket(7), tcp(7), ipv6(7).
+    package enum Option {
+        case reuseAddress, reusePort, urgentInline, keepAlive, noDelay, onlyIPv6, busyPoll, sendBuffer, receiveBuffer
+
+        fileprivate var raw: CInt {
+            switch self {
+            case .reuseAddress: CInt(CL_REUSEADDR)
+            case .reusePort: CInt(CL_REUSEPORT)
+            case .urgentInline: CInt(CL_OOBINLINE)
+            case .keepAlive: CInt(CL_KEEPALIVE)
+            case .noDelay: CInt(CL_NODELAY)
+            case .onlyIPv6: CInt(CL_V6ONLY)
+            case .busyPoll: CInt(CL_BUSY_POLL)
+            case .sendBuffer: CInt(CL_SEND_BUFFER)
+            case .receiveBuffer: CInt(CL_RECEIVE_BUFFER)
+            }
+        }
+    }
+
+    /// socket(2), non-blocking and close-on-exec, of the address's family.
+    package static func open(for address: SocketAddress) throws(Errno) -> StreamSocket {
+        StreamSocket(descriptor: try checked(cl_stream_socket(CInt(address.raw.family))))
+    }
+
+    /// close(2).
+    package func close() { Descriptor.close(descriptor) }
+
+    /// Makes `close` send a reset and drop what is unsent (SO_LINGER with time 0).
+    package func resetOnClose() { _ = cl_reset_on_close(descriptor) }
+
+    /// bind(2).
+    package func bind(to address: SocketAddress) throws(Errno) {
+        var raw = address.raw
+        try checked(unsafe cl_bind(descriptor, &raw))
+    }
+
+    /// listen(2); the kernel clamps `backlog` to net.core.somaxconn.
+    package func listen(backlog: Int) throws(Errno) {
+        try checked(cl_listen(descriptor, CInt(clamping: backlog)))
+    }
+
+    /// connect(2). EINPROGRESS is success: writability or an error follows as an event.
+    package func connect(to address: SocketAddress) throws(Errno) {
+        var raw = address.raw
+        let result = unsafe cl_connect(descriptor, &raw)
+        if result < 0, result != -EINPROGRESS { throw Errno(rawValue: -result) }
+    }
+
+    /// accept4(2), non-blocking and close-on-exec.
+    package func accept() throws(Errno) -> (socket: StreamSocket, peer: SocketAddress) {
+        var raw = cl_address()
+        let socket = StreamSocket(descriptor: try checked(unsafe cl_accept(descriptor, &raw)))
+        return (socket, SocketAddress(raw) ?? .anyIPv4(port: 0))
+    }
+
+    /// getsockname(2).
+    package func localAddress() throws(Errno) -> SocketAddress {
+        var raw = cl_address()
+        try checked(unsafe cl_local_address(descriptor, &raw))
+        return SocketAddress(raw) ?? .anyIPv4(port: 0)
+    }
+
+    /// getpeername(2).
+    package func peerAddress() throws(Errno) -> SocketAddress {
+        var raw = cl_address()
+        try checked(unsafe cl_peer_address(descriptor, &raw))
+        return SocketAddress(raw) ?? .anyIPv4(port: 0)
+    }
+
+    /// recv(2) into `buffer`, which has at least 1 byte.
+    package func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        while true {
+            let result = unsafe cl_receive(descriptor, buffer.baseAddress, buffer.count)
+            if result > 0 { return .bytes(result) }
+            if result == 0 { return .end }
+            if result == -Int(EAGAIN) { return .wouldBlock }
+            if result != -Int(EINTR) { return .failed(Errno(rawValue: Int32(-result))) }
+        }
+    }
+
+    /// send(2) without SIGPIPE.
+    package func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+        while true {
+            let result = unsafe cl_send(descriptor, bytes.baseAddress, bytes.count)
+            if let transfer = StreamSocket.sent(result) { return transfer }
+        }
+    }
+
+    /// sendmsg(2) of the pieces without SIGPIPE; at most IOV_MAX (1024) of them.
+    package func send(_ pieces: UnsafeMutableBufferPointer<SendPiece>) -> Transfer {
+        // A `SendPiece` has the layout of an iovec: address, length.
+        let vector = unsafe UnsafeMutableRawPointer(pieces.baseAddress)?.assumingMemoryBound(to: iovec.self)
+        while true {
+            let result = unsafe cl_send_vector(descriptor, vector, pieces.count)
+            if let transfer = StreamSocket.sent(result) { return transfer }
+        }
+    }
+
+    /// Nil asks for another try, after a signal.
+    private static func sent(_ result: Int) -> Transfer? {
+        if result >= 0 { return .bytes(result) }
+        switch Errno(rawValue: Int32(-result)) {
+        case .interrupted: return nil
+        // ENOBUFS of send(2) means a full interface queue: as good as "not now", an edge follows.
+        case .wouldBlock: return .wouldBlock
+        case let errno: return .failed(errno)
+        }
+    }
+
+    /// shutdown(2) of the writing side. ENOTCONN (the peer reset) is left to the next read to report.
+    package func shutdownWrites() { _ = cl_shutdown_writes(descriptor) }
+
+    /// setsockopt(2).
+    package func set(_ option: Option, _ value: Int) throws(Errno) {
+        try checked(cl_set_option(descriptor, option.raw, CInt(clamping: value)))
+    }
+
+    /// getsockopt(2); 0 when the socket can't tell.
+    package func value(of option: Option) -> Int { max(0, Int(cl_get_option(descriptor, option.raw))) }
+
+    /// SO_ERROR: the error that waits on the socket, cleared by reading it; nil for none.
+    package func takeError() -> Errno? {
+        let code = cl_get_option(descriptor, CInt(CL_ERROR))
+        return code == 0 ? nil : Errno(rawValue: abs(code))
+    }
+
+    /// SO_BINDTODEVICE: only packets of the interface `name`; needs CAP_NET_RAW on old kernels.
+    package func bindToInterface(_ name: String) throws(Errno) {
+        try checked(unsafe cl_bind_to_interface(descriptor, name))
+    }
+
+    /// SO_ATTACH_REUSEPORT_CBPF: the program chooses which socket of the group gets a connection. socket(7).
+    package func attachReuseportFilter(_ program: [FilterInstruction]) throws(Errno) {
+        var raw = program.map { sock_filter(code: $0.code, jt: $0.jumpTrue, jf: $0.jumpFalse, k: $0.constant) }
+        try checked(
+            unsafe raw.withUnsafeMutableBufferPointer {
+                unsafe cl_attach_reuseport_filter(descriptor, $0.baseAddress, CInt($0.count))
+            }
+        )
+    }
+}
+
+/// One piece of a vectored send: readv(2)'s iovec, without letting C's type out of this layer.
+@safe package struct SendPiece {
+    package var base: UnsafeRawPointer?
+    package var byteCount: Int
+
+    package init(base: UnsafeRawPointer?, byteCount: Int) {
+        unsafe self.base = unsafe base
+        self.byteCount = byteCount
+    }
+}
+
+/// One instruction of classic BPF. bpf(2), Documentation/networking/filter.rst of the kernel.
+package struct FilterInstruction: Equatable, Sendable {
+    package let code: UInt16
+    package let jumpTrue: UInt8
+    package let jumpFalse: UInt8
+    package let constant: UInt32
+
+    package init(code: UInt16, jumpTrue: UInt8 = 0, jumpFalse: UInt8 = 0, constant: UInt32) {
+        self.code = code
+        self.jumpTrue = jumpTrue
+        self.jumpFalse = jumpFalse
+        self.constant = constant
+    }
+}
