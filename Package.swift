@@ -62,7 +62,7 @@ let package = Package(
         layer("SpindleLoad", ["Spindle", histogram]),
         .executableTarget(
             name: "SpindleCLI",
-            dependencies: ["Spindle", "SpindleLoad", "SpindleTopology", "SpindleCore", "SpindleReactor", argumentParser, logging],
+            dependencies: ["Spindle", "SpindleLoad", "SpindleTopology", "SpindleSystem", argumentParser, histogram],
             swiftSettings: settings
         ),
         .executableTarget(

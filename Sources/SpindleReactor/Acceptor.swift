@@ -27,8 +27,10 @@ final class Acceptor {
     let address: SocketAddress
     let token: EventToken
     let use: FactoryUse
-    /// Asked before a protocol is built: the reactor that should have the connection instead, or nil to keep it.
-    let balance: (() -> Int?)?
+    /// Asked before a protocol is built: the reactor that should have the connection.
+    let balance: (() -> Int)?
+    /// The way to the other reactors' acceptors of this listener.
+    let handOver: Channel<HandedOverSocket>?
     /// Names this listener in every reactor of the engine.
     let listenerID: Int
     var isResting = false
@@ -41,7 +43,8 @@ final class Acceptor {
         token: EventToken,
         use: FactoryUse,
         listenerID: Int,
-        balance: (() -> Int?)?
+        balance: (() -> Int)?,
+        handOver: Channel<HandedOverSocket>?
     ) {
         self.handle = handle
         self.address = address
@@ -49,5 +52,6 @@ final class Acceptor {
         self.use = use
         self.listenerID = listenerID
         self.balance = balance
+        self.handOver = handOver
     }
 }

@@ -79,20 +79,13 @@ public enum Counter: Int, CaseIterable, Sendable {
     case mailBudgetExhausted
     /// Times the timer budget ended with timers due.
     case timerBudgetExhausted
-    /// Nanoseconds outside of waits.
-    case busyNanoseconds
-    /// Nanoseconds in waits.
-    case idleNanoseconds
-    /// Nanoseconds of the longest turn, its wait not counted.
-    case longestTurnNanoseconds
-    /// Nanoseconds of the longest callback.
-    case longestCallbackNanoseconds
     /// Most connections closed in one turn.
     case mostClosesPerTurn
-    /// CPU time of the reactor's thread in nanoseconds, as of its last publication.
-    case cpuNanoseconds
     /// Turns of repeating timers that were skipped because one took too long.
     case skippedRepeats
+
+    /// True for those whose total is the largest, not the sum.
+    public var isMaximum: Bool { self == .mostClosesPerTurn }
 }
 
 /// A reactor's counters: written by it alone, read from any thread.

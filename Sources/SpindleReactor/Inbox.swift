@@ -9,9 +9,9 @@ internal import Synchronization
 // Sendable: the head is atomic; a node belongs to its producer until it is pushed and to the consumer after.
 @safe final class Inbox: @unchecked Sendable {
     @safe private final class Node {
-        let job: @Sendable () -> Void
+        let job: @Sendable () throws -> Void
         var next: Unmanaged<Node>?
-        init(_ job: @escaping @Sendable () -> Void) { self.job = job }
+        init(_ job: @escaping @Sendable () throws -> Void) { self.job = job }
     }
 
     private let head = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
@@ -20,30 +20,49 @@ internal import Synchronization
 
     init(capacity: Int) { self.capacity = capacity }
 
-    deinit { _ = takeAll() }
+    deinit { _ = close() }
 
-    /// Adds a job; false when `capacity` jobs wait. From any thread.
-    func push(_ job: @escaping @Sendable () -> Void) -> Bool {
+    /// What the head points to once nobody takes jobs any more: no node lies there.
+    private static var closed: UnsafeMutableRawPointer? { unsafe UnsafeMutableRawPointer(bitPattern: 1) }
+
+    /// Adds a job; `.full` when `capacity` jobs wait. From any thread.
+    func push(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
         guard waiting.add(1, ordering: .relaxed).newValue <= capacity else {
             waiting.subtract(1, ordering: .relaxed)
-            return false
+            return .full
         }
         let node = Node(job)
         // The stack's own reference; `takeAll` gives it up.
         let pointer = unsafe Unmanaged.passRetained(node).toOpaque()
         var top = unsafe head.load(ordering: .relaxed)
         while true {
+            if unsafe top == Inbox.closed {
+                unsafe Unmanaged<Node>.fromOpaque(pointer).release()
+                return .stopped
+            }
             unsafe node.next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
             let (exchanged, now) = unsafe head.weakCompareExchange(expected: top, desired: pointer, ordering: .releasing)
-            if exchanged { return true }
+            if exchanged { return .sent }
             unsafe top = unsafe now
         }
     }
 
     /// The waiting jobs, oldest first. For the consumer.
-    func takeAll() -> [@Sendable () -> Void] {
-        var jobs: [@Sendable () -> Void] = []
-        var next = unsafe head.exchange(nil, ordering: .acquiring).map { unsafe Unmanaged<Node>.fromOpaque($0) }
+    func takeAll() -> [@Sendable () throws -> Void] { unsafe take(leaving: nil) }
+
+    /// Takes no more jobs from now on.
+    ///
+    /// - Returns: How many waited; they are dropped.
+    func close() -> Int { unsafe take(leaving: Inbox.closed).count }
+
+    private func take(leaving replacement: UnsafeMutableRawPointer?) -> [@Sendable () throws -> Void] {
+        var jobs: [@Sendable () throws -> Void] = []
+        let top = unsafe head.exchange(replacement, ordering: .acquiring)
+        guard unsafe top != Inbox.closed else {
+            unsafe head.store(Inbox.closed, ordering: .relaxed)
+            return []
+        }
+        var next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
         while let current = unsafe next {
             let node = unsafe current.takeRetainedValue()
             jobs.append(node.job)

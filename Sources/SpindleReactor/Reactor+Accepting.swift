@@ -9,7 +9,8 @@ extension Reactor {
         address: SocketAddress,
         use: FactoryUse,
         listenerID: Int = 0,
-        balance: (() -> Int?)? = nil
+        balance: (() -> Int)? = nil,
+        handOver: Channel<HandedOverSocket>? = nil
     ) throws(Errno) {
         preconditionCurrent()
         let acceptor = Acceptor(
@@ -18,7 +19,8 @@ extension Reactor {
             token: EventToken(listener: acceptors.count),
             use: use,
             listenerID: listenerID,
-            balance: balance
+            balance: balance,
+            handOver: handOver
         )
         try driver.watch(listener: handle, token: acceptor.token)
         acceptors.append(acceptor)
@@ -79,7 +81,7 @@ extension Reactor {
             counters.add(.refused)
             return driver.close(handle, reset: false)
         }
-        if let target = acceptor.balance?(), handOver(handle, peer: peer, acceptor, to: target) { return }
+        if let target = acceptor.balance?(), self.handOver(handle, peer: peer, acceptor, to: target) { return }
         adopt(handle, peer: peer, acceptor)
     }
 

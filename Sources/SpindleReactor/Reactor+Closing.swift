@@ -84,17 +84,23 @@ extension Reactor {
         counters.add(.openConnections, -1)
     }
 
-    /// The last step of a stop: every connection ends now, with `.engineStopped`.
+    /// Calls `loseConnection` on every connection, and `completion` once the last of them is closed.
+    package func drain(completion: @escaping () -> Void) {
+        preconditionCurrent()
+        loseAllConnections()
+        drained = completion
+    }
+
+    /// The last step of a stop: what is still open ends now, with `.engineStopped`.
     package func endAllConnections() {
+        preconditionCurrent()
         for connection in table.all {
             if connection.state.phase == .lingering { close(connection, reset: false) } else {
                 end(connection, .engineStopped, reset: true)
             }
         }
         while !closeQueue.isEmpty { closeEnded() }
-        for connection in table.all where connection.state.phase == .lingering { close(connection, reset: false) }
+        for connection in table.all { close(connection, reset: false) }
+        drained.take()?()
     }
-
-    /// True when no connection has anything to send or to be told any more; lingering ones may remain.
-    package var isDrained: Bool { table.all.allSatisfy { $0.state.phase == .lingering } }
 }

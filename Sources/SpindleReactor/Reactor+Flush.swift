@@ -9,6 +9,7 @@ extension Reactor {
         flushOutput()
         closeEnded()
         flushMail()
+        if drained != nil, table.count == 0 { drained.take()?() }
         recorder.end(.flush)
     }
 

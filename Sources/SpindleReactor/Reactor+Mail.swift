@@ -11,22 +11,91 @@ extension Reactor {
         recorder.end(.mail)
     }
 
+    /// Looks into the mailboxes whose bits are set, and into no others: idle peers cost nothing.
     func takeMail() {
         for word in 0..<handle.doorbell.wordCount {
-            let bits = handle.doorbell.take(word: word)
-            guard bits != 0 else { continue }
-            takeInbox()
+            var bits = handle.doorbell.take(word: word)
+            while bits != 0 {
+                let sender = word << 6 + bits.trailingZeroBitCount
+                bits &= bits - 1
+                if sender == handle.inboxBit { takeInbox() } else { takeMail(from: sender) }
+            }
         }
     }
 
-    /// Jobs of foreign threads join the local ones: those queued before this moment run in this turn's order.
+    private func takeMail(from sender: Int) {
+        guard let ring = mailroom.existingRing(from: sender, to: index) else { return }
+        var taken = 0
+        while let (channel, payload) = unsafe ring.next() {
+            if taken == configuration.mailBudget {
+                // The rest comes in a later phase; the own bit remembers it.
+                counters.add(.mailBudgetExhausted)
+                _ = handle.doorbell.ring(sender)
+                break
+            }
+            taken += 1
+            let receiver = receiver(of: channel)
+            do { try unsafe receiver.receive(payload, from: sender) } catch {
+                log.write(LogRecord(level: .error, message: "a channel's handler threw \(error)", reactor: index))
+            }
+            ring.consume()
+        }
+        ring.release()
+        counters.add(.mailReceived, taken)
+    }
+
+    @inline(__always)
+    private func receiver(of channel: UInt32) -> MailReceiver {
+        let index = Int(channel)
+        if index < receivers.count, let receiver = receivers[index] { return receiver }
+        while receivers.count <= index { receivers.append(nil) }
+        let receiver = mailroom.makeReceiver(channel)
+        receivers[index] = receiver
+        return receiver
+    }
+
+    /// Jobs of foreign threads join the local ones.
     private func takeInbox() {
         let taken = handle.inbox.takeAll()
         counters.add(.inboxJobs, taken.count)
         for job in taken { jobs.append(job) }
     }
 
-    func flushMail() {}
+    /// Shows this turn's messages to their receivers.
+    func flushMail() {
+        if outbox.hasUnpublished { outbox.publishAll(of: self) }
+    }
 
-    func handOver(_ handle: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor, to target: Int) -> Bool { false }
+    func ring(_ receiver: Int) {
+        if mailroom.handles[receiver].ring(index) { counters.add(.wakeupsSent) }
+    }
+
+    /// Hands an accepted socket to another reactor before anything was built for it.
+    ///
+    /// - Returns: False when that reactor's mailbox is full: the connection stays here.
+    func handOver(_ socket: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor, to target: Int) -> Bool {
+        guard target != index, let channel = acceptor.handOver else { return false }
+        let message = HandedOverSocket(socket: socket, listenerID: acceptor.listenerID, peer: peer)
+        guard channel.send(message, to: target) == .sent else { return false }
+        counters.add(.handedOver)
+        return true
+    }
+
+    /// Takes over a socket that another reactor has accepted.
+    package func adopt(_ message: HandedOverSocket) {
+        let acceptor = acceptors.lazy.compactMap { $0 }.first { $0.listenerID == message.listenerID }
+        guard let acceptor, !acceptor.isClosed else {
+            counters.add(.refused)
+            return driver.close(message.socket, reset: false)
+        }
+        adopt(message.socket, peer: message.peer, acceptor)
+    }
+}
+
+/// An accepted connection on its way to the reactor that will serve it.
+package struct HandedOverSocket: Sendable {
+    /// The socket; whoever does not deliver it has to close it.
+    package let socket: SocketHandle
+    let listenerID: Int
+    let peer: SocketAddress
 }

@@ -18,6 +18,7 @@ public final class Reactor {
     public let configuration: ReactorConfiguration
 
     let driver: any Driver
+    let mailroom: Mailroom
     let counters: Counters
     package let log: any LogSink
     let pool: BufferPool
@@ -25,6 +26,8 @@ public final class Reactor {
     let defaultIdleTimeout: UInt64
 
     var acceptors: [Acceptor?] = []
+    /// The receivers of channels that a message has come for, by channel.
+    var receivers: [MailReceiver?] = []
     /// The connection whose callback runs: what it writes is corked.
     var corked: Connection?
     private var turnTime: MonotonicInstant
@@ -40,9 +43,12 @@ public final class Reactor {
     @exclusivity(unchecked) var uncheckedFlushList: ContiguousArray<Connection> = []
     @exclusivity(unchecked) var uncheckedCloseQueue = CloseQueue()
     @exclusivity(unchecked) var uncheckedReadyAcceptors: ContiguousArray<Acceptor> = []
+    @exclusivity(unchecked) var uncheckedOutbox: Outbox
     @exclusivity(unchecked) var uncheckedEvents: ContiguousArray<DriverEvent> = []
     var lastLogOfAcceptErrors: MonotonicInstant?
-    private var isStopped = false
+    private(set) var isStopped = false
+    /// Called once when the last connection is closed.
+    var drained: (() -> Void)?
     /// Called at the start of every turn: for those who bring something of their own to poll.
     package var turnHook: (() -> Void)?
 
@@ -51,7 +57,7 @@ public final class Reactor {
         index: Int = 0,
         configuration: ReactorConfiguration = ReactorConfiguration(),
         driver: any Driver,
-        handle: ReactorHandle? = nil,
+        mailroom: Mailroom? = nil,
         log: any LogSink = SilentLog()
     ) {
         configuration.checkInvariants()
@@ -59,10 +65,12 @@ public final class Reactor {
         self.configuration = configuration
         self.driver = driver
         self.log = log
-        let handle = handle ?? ReactorHandle(index: index, reactorCount: 1, configuration: configuration)
-        self.handle = handle
+        let mailroom = mailroom ?? Mailroom(reactorCount: 1, configuration: configuration)
+        self.mailroom = mailroom
+        handle = mailroom.handles[index]
         counters = handle.counters
         pool = BufferPool()
+        unsafe uncheckedOutbox = Outbox(reactorCount: mailroom.handles.count)
         recorder = handle.recorder
         unsafe uncheckedCork = Cork(capacity: configuration.corkBytes)
         defaultIdleTimeout = configuration.idleTimeout.map { UInt64(max($0.clampedNanoseconds, 1)) } ?? 0
@@ -77,6 +85,9 @@ public final class Reactor {
         get { turnTime }
         set { turnTime = newValue }
     }
+
+    /// The time now: reads the clock, about 28 ns; `now` is that of the turn.
+    public func readClock() -> MonotonicInstant { driver.now() }
 
     // MARK: The loop
 

@@ -24,7 +24,7 @@ public final class ReactorHandle: Sendable {
     package let counters = Counters()
     package let recorder = TurnRecorder()
     /// The bit of the bitmap that stands for the inbox.
-    private let inboxBit: Int
+    let inboxBit: Int
     private let waker = Mutex<(any DriverWaker)?>(nil)
     private let stopped = Atomic<Bool>(false)
 
@@ -35,30 +35,36 @@ public final class ReactorHandle: Sendable {
         inbox = Inbox(capacity: configuration.inboxCapacity)
     }
 
-    /// Runs `job` on the reactor, in a later turn. From any thread.
+    /// Runs `job` on the reactor, in a later turn. From any thread. An error that it throws is logged.
     ///
     /// Jobs of one thread run in the order in which it submitted them.
     @discardableResult
-    public func submit(_ job: @escaping @Sendable () -> Void) -> SubmitResult {
+    public func submit(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
         if let reactor = Reactor.current, reactor.handle === self {
             reactor.callSoon(job)
             return .sent
         }
-        guard !stopped.load(ordering: .acquiring) else { return .stopped }
-        guard inbox.push(job) else { return .full }
-        ring(inboxBit)
-        return .sent
+        let result = inbox.push(job)
+        if result == .sent { ring(inboxBit) }
+        return result
     }
 
     /// Rings the doorbell, and wakes the reactor when it sleeps.
-    func ring(_ bit: Int) {
-        if doorbell.ring(bit) { wake() }
+    ///
+    /// - Returns: True when it slept.
+    @discardableResult
+    func ring(_ bit: Int) -> Bool {
+        guard doorbell.ring(bit) else { return false }
+        wake()
+        return true
     }
 
     func wake() { waker.withLock { $0 }?.wake() }
 
     func attach(_ waker: any DriverWaker) { self.waker.withLock { $0 = waker } }
 
-    /// No more jobs are taken from here on.
-    func markStopped() { stopped.store(true, ordering: .releasing) }
+    /// True once the reactor handles nothing any more.
+    var isStopped: Bool { stopped.load(ordering: .acquiring) }
+
+    package func markStopped() { stopped.store(true, ordering: .releasing) }
 }

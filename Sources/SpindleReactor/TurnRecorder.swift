@@ -34,13 +34,12 @@ public enum TurnPhase: Int, CaseIterable, Sendable {
 
     private let cells: UnsafeMutablePointer<Atomic<UInt64>>
     private let histograms: [LogHistogram]
-    private let total = LogHistogram()
+    let total = LogHistogram()
     private var record: UnsafeMutablePointer<Atomic<UInt64>>
     private var turn = 0
     private var phaseStart: UInt64 = 0
     private var busyTicks: UInt64 = 0
     private var longestCallback: UInt64 = 0
-    private var longestTurn: UInt64 = 0
     private let startTicks = SystemClock.ticks()
     private let startTime = SystemClock.now()
     private let published = Mutex<(callback: UInt64, type: String)>((0, ""))
@@ -67,7 +66,6 @@ public enum TurnPhase: Int, CaseIterable, Sendable {
     private func finishTurn() {
         guard busyTicks > 0 else { return }
         total.add(busyTicks)
-        if busyTicks > longestTurn { longestTurn = busyTicks }
         busyTicks = 0
     }
 
@@ -94,44 +92,34 @@ public enum TurnPhase: Int, CaseIterable, Sendable {
         longestCallback = ticks
         published.withLock { $0 = (ticks, String(describing: type(of: proto))) }
     }
-}
 
-/// Counts durations in classes of a power of two each, divided in four: within 25 % of the truth.
-// Sendable: every cell is atomic, with one writer.
-@safe package final class LogHistogram: @unchecked Sendable {
-    private static let cellCount = 64 * 4
-    private let cells: UnsafeMutablePointer<Atomic<UInt64>>
+    // MARK: For readers
 
-    package init() {
-        unsafe cells = .allocate(capacity: LogHistogram.cellCount)
-        for index in 0..<LogHistogram.cellCount { unsafe (cells + index).initialize(to: Atomic(0)) }
+    /// Nanoseconds of one tick, measured over the recorder's life.
+    var nanosecondsPerTick: Double {
+        let ticks = SystemClock.ticks() &- startTicks
+        let elapsed = startTime.duration(to: SystemClock.now()).clampedNanoseconds
+        return ticks == 0 ? 1 : Double(elapsed) / Double(ticks)
     }
 
-    deinit { unsafe cells.deallocate() }
+    func histogram(of phase: TurnPhase) -> LogHistogram { histograms[phase.rawValue] }
 
-    @inline(__always)
-    func add(_ value: UInt64) {
-        let cell = unsafe cells + LogHistogram.index(of: value)
-        unsafe cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    /// Ticks spent working and waiting.
+    var phaseTicks: (busy: UInt64, waiting: UInt64) {
+        (
+            TurnPhase.allCases.filter { $0 != .wait }.reduce(0) { $0 &+ histogram(of: $1).total },
+            histogram(of: .wait).total
+        )
     }
 
-    /// The class of a value: its highest bit, and the two bits behind that.
-    @inline(__always)
-    static func index(of value: UInt64) -> Int {
-        guard value >= 4 else { return Int(value) }
-        let exponent = 63 - value.leadingZeroBitCount
-        return (exponent - 1) * 4 + Int(value >> UInt64(exponent - 2)) & 3
-    }
+    var longestCallbackSoFar: (ticks: UInt64, type: String) { published.withLock { ($0.callback, $0.type) } }
 
-    /// The least value of a class.
-    static func lowerBound(of index: Int) -> UInt64 {
-        guard index >= 4 else { return UInt64(index) }
-        let exponent = index / 4 + 1
-        return UInt64(4 + index % 4) << UInt64(exponent - 2)
-    }
-
-    /// The counts by class.
-    package var counts: [UInt64] {
-        (0..<LogHistogram.cellCount).map { unsafe cells[$0].load(ordering: .relaxed) }
+    /// The turns kept, in no order.
+    func records() -> [(start: UInt64, events: UInt64, ticks: [UInt64])] {
+        (0..<TurnRecorder.turnCount).compactMap { turn in
+            let base = turn * TurnRecorder.recordWords
+            let words = (0..<TurnRecorder.recordWords).map { unsafe cells[base + $0].load(ordering: .relaxed) }
+            return words[0] == 0 ? nil : (words[0], words[1], Array(words[2...]))
+        }
     }
 }

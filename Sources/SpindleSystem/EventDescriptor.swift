@@ -13,6 +13,11 @@ package final class EventDescriptor: Sendable {
     /// - Throws: EMFILE, ENFILE, ENODEV or ENOMEM.
     package init() throws(Errno) { rawValue = try checked(cl_eventfd()) }
 
+    /// Blocks the calling thread until the counter is rung, and clears it. poll(2), read(2).
+    package func wait() {
+        while cl_eventfd_clear(rawValue) < 0 { _ = cl_wait_readable(rawValue) }
+    }
+
     deinit { Descriptor.close(rawValue) }
 
     /// Wakes the waiter. From any thread.

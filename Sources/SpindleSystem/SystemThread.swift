@@ -42,6 +42,9 @@ package enum SystemThread {
         }
     }
 
+    /// Lets other threads of this CPU run. sched_yield(2).
+    package static func yield() { sched_yield() }
+
     /// The kernel's number of the calling thread. gettid(2).
     package static var currentID: Int32 { cl_thread_id() }
 

@@ -56,7 +56,11 @@ private struct BenchmarkSplitter {
     let machine: MachineTopology
 
     func planServer() throws(PlacementError) -> Placement {
-        var probe = PlacementPlanner(request: request, machine: machine)
+        // Both threads of each core, whatever the server will use of them: a core goes to one side as a whole.
+        var wholeCores = request
+        wholeCores.allowSMT = true
+        wholeCores.cores = .automatic
+        var probe = PlacementPlanner(request: wholeCores, machine: machine)
         try probe.checkRequestedCPUs()
         let home = try probe.homeNode()
         let candidates = try probe.findCandidates()

@@ -39,7 +39,7 @@ struct CgroupHierarchy {
         let doubt: String?
     }
 
-    /// Deeper nesting than this is not followed from above; the nearest levels are kept.
+    /// Of deeper nesting only so many levels are read, the process's own and those next to it.
     static let levelLimit = 64
 
     let mounts: [Mount]
@@ -86,14 +86,14 @@ struct CgroupHierarchy {
         let path = components(membership.path)
         let root = components(mount.root)
         func result(_ below: some Collection<String>, doubt: String?) -> Levels {
-            let kept = below.prefix(CgroupHierarchy.levelLimit)
-            let folders = (0...kept.count).reversed().map { count in
-                ([mount.point == "/" ? "" : mount.point] + kept.prefix(count)).joined(separator: "/")
+            let folders = (0...below.count).reversed().prefix(CgroupHierarchy.levelLimit).map { count in
+                ([mount.point == "/" ? "" : mount.point] + below.prefix(count)).joined(separator: "/")
             }
             return Levels(isUnified: mount.isUnified, folders: folders, doubt: doubt)
         }
         guard !path.contains("..") else {
-            return result([], doubt: "the process was moved out of its cgroup namespace ('\(printable(membership.path))')")
+            let found = printable(membership.path)
+            return result([], doubt: "the process was moved out of its cgroup namespace ('\(found)')")
         }
         guard !root.contains("..") else {
             return result([], doubt: "the mount is older than the cgroup namespace (root '\(printable(mount.root))')")
@@ -101,7 +101,9 @@ struct CgroupHierarchy {
         if root.count > path.count, !path.isEmpty, root.starts(with: path) { return nil }
         if path.starts(with: root) {
             let below = path.dropFirst(root.count)
-            if exists(([mount.point] + below).joined(separator: "/")) { return result(below, doubt: nil) }
+            if below.isEmpty || exists(([mount.point] + below).joined(separator: "/")) {
+                return result(below, doubt: nil)
+            }
         }
         let doubt = "cgroup '\(printable(membership.path))' is not in the mount (root '\(printable(mount.root))')"
         for start in 0..<path.count where exists(([mount.point] + path[start...]).joined(separator: "/")) {

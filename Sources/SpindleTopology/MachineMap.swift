@@ -5,10 +5,10 @@
 /// A core is a box with the CPUs of its threads, `[0* 16-]`, an efficiency core `(24*)`. The mark behind a CPU says
 /// what the plan does with it: `*` a reactor, `~` reactors float over it, `-` left out.
 struct MachineMap {
-    /// A group with more cores than this is shown as ranges.
-    private static let unfoldedCoreLimit = 32
-    /// A node with more L3 groups than this is shown as one line.
-    private static let unfoldedGroupLimit = 16
+    /// On a machine with more CPUs than this, cores are shown as ranges.
+    private static let unfoldedCPULimit = 128
+    /// On such a machine a node with more L3 groups than this is one line.
+    private static let unfoldedGroupLimit = 8
     /// More nodes than this are only counted.
     private static let nodeLimit = 32
     private static let hang = 14
@@ -42,7 +42,8 @@ struct MachineMap {
         }
         let rest = machine.nodes.count - MachineMap.nodeLimit
         if rest > 0 { layout.add("", "and \(counted(rest, "more node"))", hang: MachineMap.hang) }
-        guard placement != nil else { return }
+        // Ranges have no marks to explain.
+        guard placement != nil, machine.cpus.count <= MachineMap.unfoldedCPULimit else { return }
         var legend = [floatingCPUs.isEmpty ? "* has a reactor" : "~ reactors float over it"]
         if machine.cpus.contains(where: { $0.isOnline && mark($0.id) == "-" }) { legend.append("- left out") }
         if machine.cpus.contains(where: { $0.kind == .efficiency }) { legend.append("(efficiency core)") }
@@ -71,21 +72,21 @@ struct MachineMap {
     private func distances(from node: NUMANode, to others: [NUMANode]) -> String {
         let byDistance = Dictionary(grouping: others) { node.distance(to: $0.id) }
         return byDistance.sorted { $0.key < $1.key }.map { distance, nodes in
-            let ids = CPUSet(nodes.map(\.id).filter { (0..<CPUSet.idLimit).contains($0) })
-            return "\(distance) to node\(nodes.count == 1 ? "" : "s") \(ids)"
+            "\(distance) to node\(nodes.count == 1 ? "" : "s") \(nodeListText(nodes.map(\.id)))"
         }.joined(separator: ", ")
     }
 
     private func addGroups(_ cpus: [LogicalCPU], to layout: inout TextLayout) {
         let groups = Dictionary(grouping: cpus) { $0.l3Group ?? -1 }.sorted { $0.key < $1.key }
-        if groups.count > MachineMap.unfoldedGroupLimit {
+        let isFolded = machine.cpus.count > MachineMap.unfoldedCPULimit
+        if isFolded, groups.count > MachineMap.unfoldedGroupLimit {
             layout.add("  \(groups.count) L3", foldedText(cpus), hang: MachineMap.hang)
             return
         }
         for (index, members) in groups {
             let size = machine.l3Groups.indices.contains(index) ? machine.l3Groups[index].sizeBytes : nil
             let cores = Dictionary(grouping: members, by: \.core).values.sorted { $0[0].id < $1[0].id }
-            let text = cores.count > MachineMap.unfoldedCoreLimit ? foldedText(members) : boxes(cores)
+            let text = isFolded ? foldedText(members) : boxes(cores)
             layout.add(
                 index < 0 ? "  no L3" : "  L3 #\(index)",
                 (size.map { "\(byteText($0))  " } ?? "") + text,

@@ -28,7 +28,8 @@ public struct MachineTopology: Sendable, Equatable {
     public let cgroup: CgroupLimits
     /// The machine's memory in bytes (`MemTotal`); nil when unknown.
     public let memoryBytes: Int?
-    /// The hypervisor below ("xen", "kvm", …), "unnamed" when only its presence is known, nil when none is seen.
+    /// The hypervisor or the cloud's name for it ("xen", "kvm", "QEMU", "Amazon EC2"), "unnamed" when only its presence
+    /// is known, nil when none is seen (on Arm the kernel does not tell).
     public let hypervisor: String?
     /// What was missing or malformed, and what was assumed instead; one sentence each.
     public let notes: [String]
@@ -86,7 +87,7 @@ public struct MachineTopology: Sendable, Equatable {
     ///
     /// A quota of 4 on 4 usable CPUs never freezes anybody: no more than 4 of our threads run at a time.
     public var effectiveQuotaCPUs: Double? {
-        guard let quota = cgroup.quotaCPUs?.value, quota < Double(usableCPUs.count) else { return nil }
+        guard let quota = cgroup.quotaCPUs?.value, quota > 0, quota < Double(usableCPUs.count) else { return nil }
         return quota
     }
 

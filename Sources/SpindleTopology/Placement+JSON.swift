@@ -17,6 +17,18 @@ extension Placement {
     }
 }
 
+extension BenchmarkPlacement {
+    /// Both plans as JSON, each in the form of `Placement.json`.
+    public var json: JSONValue {
+        .object([
+            .init("server", server.json),
+            .init("load", load.json),
+            .init("sharesCores", .bool(sharesCores)),
+            .init("warnings", .strings(warnings)),
+        ])
+    }
+}
+
 extension ReactorPlacement {
     fileprivate var json: JSONValue {
         .object([

@@ -54,8 +54,9 @@ public struct Placement: Sendable, Equatable {
     /// What is kept from the reactors' budgets for code, thread stacks, the kernel's socket buffers and whatever else
     /// runs in the same limit: 1/8 of the memory, at least 256 MiB, at most half of it.
     ///
-    /// The budgets are `(memory - reserve) / reactors`, where memory is the tighter of machine and cgroup limit. Half:
-    /// a container of 128 MiB still gets budgets that add up to 64 MiB.
+    /// A budget is `(memory - reserve) / reactors`, where memory is the tighter of machine and cgroup limit; with
+    /// several NUMA nodes at most `(node's memory - reserve of it) / reactors on it`, so that it can be met locally.
+    /// Half: a container of 128 MiB still gets budgets that add up to 64 MiB.
     public static func memoryReserveBytes(of memoryBytes: Int) -> Int {
         min(max(memoryBytes / 8, 256 << 20), memoryBytes / 2)
     }
@@ -64,9 +65,10 @@ public struct Placement: Sendable, Equatable {
     ///
     /// - Usable are the CPUs in affinity mask ∩ cgroup cpuset ∩ `--cpuset` ∩ online, on `--numa-node` if given.
     /// - Physical cores come first: performance cores, then efficiency cores, then SMT siblings (none without `allowSMT`).
-    /// - `spread` deals them out evenly over nodes, then over L3 groups; `near` fills the interface's node first, then
-    ///   the nodes by distance; `pack` fills one node (SMT siblings too) and one L3 group after the other, starting with
-    ///   the node where the reactors fit best.
+    /// - `spread` deals them out evenly over nodes, then over L3 groups.
+    /// - `near` fills the interface's node first, then the nodes by distance (all their cores before any SMT sibling).
+    /// - `pack` fills one node, its SMT siblings too, and in it one L3 group after the other, before it takes a second
+    ///   node; it starts with the node of `near`, else with the first where all reactors fit.
     /// - Reactors are numbered node by node, in CPU order.
     ///
     /// - Throws: `PlacementError`, with the CPU, node or interface named and what is allowed.
@@ -97,7 +99,7 @@ extension Placement.PinReason: CustomStringConvertible {
         case .narrowAffinity: "the affinity mask was narrowed for this process"
         case .noQuota: "no CPU quota applies"
         case .quotaOnSharedCPUs(let cpus):
-            "the CPUs are shared under a quota of \(cpuCountText(cpus)) CPUs"
+            "the CPUs are shared under a quota of \(cpuAmountText(cpus))"
         }
     }
 

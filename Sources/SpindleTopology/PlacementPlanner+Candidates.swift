@@ -54,7 +54,9 @@ extension PlacementPlanner {
         let nodes = found.filter { machine.node($0) != nil }
         if let wanted = request.numaNode {
             if !nodes.isEmpty, !nodes.contains(wanted) {
-                warnings.append("\(printable(name)) is on node \(nodes[0]); the requested node \(wanted) goes before it")
+                warnings.append(
+                    "\(printable(name)) is on node \(nodes[0]); the requested node \(wanted) goes before it"
+                )
             }
             return nil
         }

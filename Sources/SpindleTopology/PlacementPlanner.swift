@@ -72,7 +72,7 @@ struct PlacementPlanner {
         case .automatic:
             if request.cpuList == nil, let quota = quotaForCount {
                 // One reactor more than the quota can run gets all of them frozen together.
-                wanted = min(available, max(1, Int(min(quota, Double(Placement.reactorLimit)))))
+                wanted = min(available, quota >= 1 ? Int(min(quota, Double(Placement.reactorLimit))) : 1)
                 isLimitedByQuota = wanted < available
             }
         case .all, .physical:

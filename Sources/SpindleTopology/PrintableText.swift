@@ -26,7 +26,7 @@ func byteText(_ bytes: Int) -> String {
 
 /// A number of CPUs for people, rounded to two decimals: "2.5", "3", "0.33".
 func cpuCountText(_ cpus: Double) -> String {
-    guard cpus.isFinite, cpus < 1e9 else { return "\(cpus)" }
+    guard cpus.isFinite, cpus.magnitude < 1e9 else { return "\(cpus)" }
     let hundredths = Int((cpus * 100).rounded())
     let fraction = hundredths % 100
     if fraction == 0 { return "\(hundredths / 100)" }
@@ -34,7 +34,18 @@ func cpuCountText(_ cpus: Double) -> String {
     return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
 }
 
+/// "1 CPU", "2.5 CPUs".
+func cpuAmountText(_ cpus: Double) -> String {
+    let amount = cpuCountText(cpus)
+    return amount == "1" ? "1 CPU" : "\(amount) CPUs"
+}
+
 /// "1 reactor", "2 reactors".
 func counted(_ count: Int, _ noun: String, plural: String? = nil) -> String {
     "\(count) \(count == 1 ? noun : plural ?? noun + "s")"
+}
+
+/// Node ids as the kernel lists them: "0-3,8".
+func nodeListText(_ nodes: [Int]) -> String {
+    CPUSet(nodes.lazy.filter { (0..<CPUSet.idLimit).contains($0) }).listText
 }

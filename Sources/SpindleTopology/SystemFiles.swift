@@ -28,8 +28,7 @@ public struct SystemFiles: Sendable {
         case memory([String: [UInt8]])
     }
 
-    /// The longest file that is read unless the caller says otherwise: 1 MiB (a `/proc/self/mountinfo` of some
-    /// 5,000 mounts). Longer files are `.tooLong`.
+    /// The longest file that is read unless the caller says otherwise: 1 MiB. Longer files are `.tooLong`.
     public static let defaultLimitBytes = 1 << 20
 
     /// The most names that `names(in:)` returns; the rest of a longer folder is left out (the container host with
@@ -87,7 +86,8 @@ public struct SystemFiles: Sendable {
             let prefix = path.hasSuffix("/") ? path : path + "/"
             return files[path] != nil || files.keys.contains { $0.hasPrefix(prefix) }
         case .folder(let root):
-            return unsafe access(root + path, F_OK) == 0
+            // `unsafe`: the path is a temporary C string that lives for the call.
+            return !path.utf8.contains(0) && (unsafe access(root + path, F_OK)) == 0
         }
     }
 
@@ -108,6 +108,8 @@ public struct SystemFiles: Sendable {
 
 /// Reads with open(2) and read(2) until the end, since the sizes that `/sys` and `/proc` state are not true.
 private func readFile(_ path: String, limitBytes: Int, keepsPrefix: Bool) -> SystemFiles.Contents {
+    // A NUL would end the path early and open another file.
+    guard !path.utf8.contains(0) else { return .missing }
     // O_NONBLOCK: a fixture or a mount that has a FIFO in the place of a file must not hang the start.
     // `unsafe`: the path is a temporary C string that lives for the call.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -134,6 +136,7 @@ private func readFile(_ path: String, limitBytes: Int, keepsPrefix: Bool) -> Sys
 
 /// Lists with opendir(3) and readdir(3).
 private func folderNames(_ path: String) -> [String] {
+    guard !path.utf8.contains(0) else { return [] }
     // `unsafe`: the stream is closed exactly once, at the end of this function, and does not leave it.
     guard let stream = unsafe opendir(path) else { return [] }
     defer { _ = unsafe closedir(stream) }

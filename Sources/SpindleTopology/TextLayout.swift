@@ -7,13 +7,16 @@ struct TextLayout {
     /// A space at which no line is broken.
     static let hardSpace: Character = "\u{A0}"
 
+    /// Narrower text is not made.
+    static let minimumColumns = 80
+
     /// No line is longer than this.
     let columns: Int
     private(set) var lines: [String] = []
 
     init(columns: Int) {
-        // Narrower than this nothing would fit beside the indents.
-        self.columns = max(columns, 40)
+        // The tables' fixed columns need some 60.
+        self.columns = max(columns, TextLayout.minimumColumns)
     }
 
     mutating func addEmptyLine() {

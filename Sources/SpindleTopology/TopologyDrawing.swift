@@ -3,12 +3,12 @@
 /// A machine, and the plan for it, as text for people and as JSON for programs (`spindle topology`).
 ///
 /// ```
-/// Machine
-///   CPUs      4 usable of 4 online, on 2 cores with 2 threads each
+/// Machine       1 NUMA node, 1 L3 cache
+///   CPUs        4 online (0-3) on 2 cores with 2 threads each
 ///   …
-/// Node 0      16 GiB (15 GiB free)
-///   L3 #0     32 MiB  [0* 2-] [1* 3-]
-/// Plan        2 reactors, pinned, because no CPU quota applies
+/// Node 0        16 GiB (15 GiB free)
+///   L3 #0       32 MiB [0* 2-] [1* 3-]
+/// Plan          2 reactors, pinned, because no CPU quota applies
 ///   …
 /// ```
 ///
@@ -19,7 +19,7 @@ public struct TopologyDrawing: Sendable {
     public let machine: MachineTopology
     /// The plan to show; nil shows the machine alone.
     public let placement: Placement?
-    /// The longest line, in characters; at least 40.
+    /// The longest line, in characters; less than 80 counts as 80.
     public let columns: Int
 
     /// A drawing of a machine, with or without a plan.
@@ -92,7 +92,7 @@ public struct TopologyDrawing: Sendable {
         }
         if let quota = cgroup.quotaCPUs {
             let path = printable(quota.path, maximumLength: 200)
-            parts.append("quota \(cpuCountText(quota.value)) CPUs (\(path))")
+            parts.append("quota \(cpuAmountText(quota.value)) (\(path))")
         } else {
             parts.append("no quota")
         }
@@ -128,7 +128,7 @@ public struct TopologyDrawing: Sendable {
             text += "; \(byteText(Placement.memoryReserveBytes(of: usable))) kept in reserve"
         }
         if !machine.allowedMemoryNodes.isEmpty, machine.nodes.count > 1 {
-            text += "; from nodes \(CPUSet(machine.allowedMemoryNodes.filter { $0 < CPUSet.idLimit }))"
+            text += "; from nodes \(nodeListText(machine.allowedMemoryNodes))"
         }
         return text
     }
@@ -137,8 +137,8 @@ public struct TopologyDrawing: Sendable {
         let names = machine.interfaces.map { interface -> String in
             let name = printable(interface.name)
             let nodes = machine.nodes(ofInterface: interface.name) ?? []
-            if !nodes.isEmpty { return "\(name) on node \(nodes.map(String.init).joined(separator: ", "))" }
-            return interface.isVirtual ? "\(name) (virtual)" : "\(name) (node unknown)"
+            if !nodes.isEmpty { return "\(name) on node\(nodes.count == 1 ? "" : "s") \(nodeListText(nodes))" }
+            return "\(name)\(TextLayout.hardSpace)\(interface.isVirtual ? "(virtual)" : "(node unknown)")"
         }
         guard !names.isEmpty else { return "no interfaces" }
         // Interfaces with hardware first; the virtual ones of a container host are counted.

@@ -122,7 +122,7 @@ extension TopologyReader {
             let suffix = "/topology/\(name)"
             guard let text = text("\(cpuFolder)/cpu\(id)\(suffix)") else { continue }
             do throws(CPUSetError) {
-                let set = try CPUSet(parsing: text)
+                let set = try CPUSet(parsing: trimmed(text))
                 if set.contains(id) { return set }
                 notes.add(
                     prefix: "\(cpuFolder)/cpu",

@@ -2,9 +2,14 @@
 
 // Control group limits.
 extension TopologyReader {
+    /// A host of containers has some thousand mounts with 200 to 2,000 bytes each.
+    private static let mountinfoLimitBytes = 16 << 20
+
     /// The tightest limits along the path of the process's cgroups.
     mutating func readCgroup(online: CPUSet) -> CgroupLimits {
-        guard let cgroup = text("/proc/self/cgroup"), let mountinfo = text("/proc/self/mountinfo") else {
+        guard let cgroup = text("/proc/self/cgroup"),
+            let mountinfo = text("/proc/self/mountinfo", limitBytes: TopologyReader.mountinfoLimitBytes)
+        else {
             notes.add("/proc/self/cgroup", "no cgroups or mounts visible; no limits assumed")
             return CgroupLimits()
         }
@@ -28,10 +33,8 @@ extension TopologyReader {
         let files = files
         guard let levels = hierarchy.levels(of: controller, exists: { files.exists($0) }) else { return nil }
         if let doubt = levels.doubt {
-            notes.add(
-                "/proc/self/cgroup",
-                "\(doubt); \(controller) limits are those of \(printable(levels.folders[0])) and above"
-            )
+            // The same words for each controller, so that one hierarchy gets one note.
+            notes.add("/proc/self/cgroup", "\(doubt); limits are those of \(printable(levels.folders[0])) and above")
         }
         return levels
     }

@@ -69,7 +69,7 @@ struct TopologyReader {
         return (affinity.flatMap { $0.isEmpty ? nil : $0 }, memoryNodes)
     }
 
-    /// The hypervisor's name: Xen says it in /sys, others show it in the firmware's product name.
+    /// The hypervisor's name: Xen says it in /sys, others show in the firmware's vendor or in the clocks they offer.
     private mutating func readHypervisor() -> String? {
         if case .text(let name) = files.read("/sys/hypervisor/type") {
             let name = printable(trimmed(name), maximumLength: 20)
@@ -80,17 +80,21 @@ struct TopologyReader {
             let flags = cpuinfo.split(separator: "\n").first(where: { $0.hasPrefix("flags") }),
             flags.split(separator: " ").contains("hypervisor")
         else { return nil }
-        guard case .text(let vendor) = files.read("/sys/class/dmi/id/sys_vendor") else { return "unnamed" }
-        let name = printable(trimmed(vendor), maximumLength: 40)
-        return name.isEmpty ? "unnamed" : name
+        if case .text(let vendor) = files.read("/sys/class/dmi/id/sys_vendor") {
+            let name = printable(trimmed(vendor), maximumLength: 40)
+            if !name.isEmpty { return name }
+        }
+        // Without firmware tables (Firecracker) the paravirtual clock gives it away.
+        let clocks = text("/sys/devices/system/clocksource/clocksource0/available_clocksource") ?? ""
+        return clocks.split(whereSeparator: \.isWhitespace).contains("kvm-clock") ? "kvm" : "unnamed"
     }
 }
 
 // What every subject reads with: a file's text, number or set, with a note when it is not one.
 extension TopologyReader {
     /// A file's text; nil without a note when it is missing, nil with a note when it can't be read.
-    mutating func text(_ path: String) -> String? {
-        switch files.read(path) {
+    mutating func text(_ path: String, limitBytes: Int = SystemFiles.defaultLimitBytes) -> String? {
+        switch files.read(path, limitBytes: limitBytes) {
         case .text(let text):
             return text
         case .missing:
@@ -118,7 +122,7 @@ extension TopologyReader {
 
     mutating func parseList(_ text: String, _ path: String) -> CPUSet? {
         do throws(CPUSetError) {
-            return try CPUSet(parsing: text)
+            return try CPUSet(parsing: trimmed(text))
         } catch {
             notes.add(path, "\(error); ignored")
             return nil
@@ -127,7 +131,7 @@ extension TopologyReader {
 
     mutating func parseMask(_ text: String, _ path: String) -> CPUSet? {
         do throws(CPUSetError) {
-            return try CPUSet(parsingMask: text)
+            return try CPUSet(parsingMask: trimmed(text))
         } catch {
             notes.add(path, "\(error); ignored")
             return nil

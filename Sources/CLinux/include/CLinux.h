@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <net/if.h>
+#include <poll.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -81,6 +82,10 @@ CL_INLINE int cl_eventfd_ring(int fd) {
 CL_INLINE int cl_eventfd_clear(int fd) {
     uint64_t value;
     return (int)CL_RESULT(read(fd, &value, sizeof value));
+}
+CL_INLINE int cl_wait_readable(int fd) {
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return CL_RESULT(poll(&poll_fd, 1, -1));
 }
 CL_INLINE int cl_close(int fd) { return CL_RESULT(close(fd)); }
 CL_INLINE int cl_open_null(void) { return CL_RESULT(open("/dev/null", O_RDONLY | O_CLOEXEC)); }

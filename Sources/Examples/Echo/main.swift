@@ -1,1 +1,14 @@
-print("x")
+// SPDX-License-Identifier: Apache-2.0
+
+import Spindle
+
+final class Echo: StreamProtocol {
+    let transport: any StreamTransport
+    init(_ transport: any StreamTransport) { self.transport = transport }
+    func dataReceived(_ bytes: Span<UInt8>) { transport.write(bytes) }
+}
+
+let engine = try Engine()
+let listener = try engine.listen(on: .any(port: 7000)) { Echo($0) }
+print("echoing on \(listener.address) with \(engine.reactorCount) reactors")
+try engine.run()

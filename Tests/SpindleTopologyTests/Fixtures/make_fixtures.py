@@ -112,10 +112,8 @@ def up_to(count, start=0):
 
 
 def plain(name, count, gib=16):
-    """One node, one L3, no SMT, no limits, an interface without a known node."""
-    all_cpus = up_to(count)
-    machine = Machine(name).cpus(all_cpus, l3=[all_cpus]).nodes({0: (all_cpus, gib, [10])})
-    return machine.interface("eth0", node=-1).interface("lo", virtual=True)
+    """One node, no SMT, no caches, no limits."""
+    return Machine(name).cpus(up_to(count)).nodes({0: (up_to(count), gib, [10])})
 
 
 def v2_root(machine):
@@ -124,7 +122,7 @@ def v2_root(machine):
 
 
 def one_node():
-    machine = v2_root(plain("one-node", 4))
+    machine = v2_root(plain("one-node", 4)).interface("eth0", node=-1).interface("lo", virtual=True)
     for cpu in up_to(4):
         machine.cache(cpu, 0, 1, "Data", "32K", [cpu]).cache(cpu, 1, 1, "Instruction", "32K", [cpu])
         machine.cache(cpu, 2, 2, "Unified", "1024K", [cpu]).cache(cpu, 3, 3, "Unified", "32768K", up_to(4))
@@ -173,7 +171,7 @@ def efficiency_cores():
     """An Intel hybrid: 4 performance cores with 2 threads (0-7), 8 efficiency cores (8-15)."""
     machine = Machine("efficiency-cores")
     pairs = [[first, first + 1] for first in range(0, 8, 2)]
-    machine.cpus(up_to(16), cores=pairs + [[cpu] for cpu in up_to(8, 8)], l3=[up_to(16)])
+    machine.cpus(up_to(16), cores=pairs + [[cpu] for cpu in up_to(8, 8)])
     machine.put("sys/devices/cpu_core/cpus", "0-7").put("sys/devices/cpu_atom/cpus", "8-15")
     return v2_root(machine.nodes({0: (up_to(16), 32, [10])}))
 
@@ -194,7 +192,7 @@ def arm_without_smt_files():
 def offline_cpus():
     """8 plugged in, 3 and 7 offline, ids up to 15 possible. An offline CPU has no topology files."""
     online = [0, 1, 2, 4, 5, 6]
-    machine = Machine("offline-cpus").cpus(online, possible=up_to(8), l3=[online])
+    machine = Machine("offline-cpus").cpus(online, possible=up_to(8))
     machine.put("sys/devices/system/cpu/possible", "0-15")
     # The mask keeps offline CPUs, so that they are used again when they come back.
     return v2_root(machine.nodes({0: (online, 16, [10])}).status("0-15"))
@@ -202,10 +200,10 @@ def offline_cpus():
 
 def container_quota():
     """A container with a private cgroup namespace: it sees itself as the root. 2.5 CPUs and 4 GiB."""
-    machine = plain("container-quota", 16, gib=64)
+    machine = plain("container-quota", 8, gib=64)
     v2_root(machine)
     machine.put("sys/fs/cgroup/cpu.max", "250000 100000").put("sys/fs/cgroup/memory.max", 4 << 30)
-    machine.put("sys/fs/cgroup/cpuset.cpus.effective", "0-15")
+    machine.put("sys/fs/cgroup/cpuset.cpus.effective", "0-7")
     return machine.put("sys/fs/cgroup/cpu.stat", "usage_usec 8311\nnr_periods 95\nnr_throttled 12\nthrottled_usec 7000")
 
 
@@ -219,9 +217,9 @@ def container_cpuset():
 
 def container_shared_pool():
     """A burstable pod: a cpuset that it shares with others, and a quota below its size."""
-    machine = plain("container-shared-pool", 16).status("4-15")
+    machine = plain("container-shared-pool", 8).status("2-7")
     v2_root(machine)
-    machine.put("sys/fs/cgroup/cpuset.cpus.effective", "4-15")
+    machine.put("sys/fs/cgroup/cpuset.cpus.effective", "2-7")
     return machine.put("sys/fs/cgroup/cpu.max", "300000 100000")
 
 
@@ -310,8 +308,8 @@ def files_malformed():
     machine.put(f"{folder}/cpu0/topology/core_cpus_list", "0-1").put(f"{folder}/cpu1/topology/core_cpus_list", "1")
     machine.put(f"{folder}/cpu3/topology/core_cpus_list", "zero").put(f"{folder}/cpu3/topology/core_id", "x")
     machine.put(f"{folder}/cpu2/topology/physical_package_id", "")
-    machine.put(f"{folder}/cpu0/cache/index0/level", "three").put(f"{folder}/cpu1/cache/index0/shared_cpu_list", "7")
-    machine.put(f"{folder}/cpu2/cache/index0/size", "bigK")
+    machine.cache(0, 0, "three", "Unified", "1K", [0]).cache(1, 0, 3, "Unified", "1K", [7])
+    machine.cache(2, 0, 3, "Unified", "bigK", [2])
     node = "sys/devices/system/node/node0"
     machine.put(f"{node}/cpulist", "0-1").put(f"{node}/distance", "ten").put(f"{node}/meminfo", "Node 0 MemTotal: many kB")
     machine.put("proc/meminfo", "MemTotal: -5 kB").put("proc/self/status", "Cpus_allowed_list:\t3-0\nMems_allowed_list:\t?")

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+public import SpindleReactor
+internal import SpindleSystem
+internal import SpindleTopology
+internal import Synchronization
+
+extension Engine {
+    /// Listens on `address` with every reactor; accepting begins when the engine runs.
+    ///
+    /// The sockets are bound before this returns: errors come now, and the addresses are known.
+    ///
+    /// - Parameters:
+    ///   - address: Where; port 0 lets the kernel choose one port for all reactors.
+    ///   - options: Interface, dual stack; the engine adds what its accept mode needs.
+    ///   - build: Makes the protocol of each connection, on the reactor that has it; nil refuses.
+    @discardableResult
+    public func listen(
+        on address: SocketAddress,
+        options: ListenOptions = ListenOptions(),
+        _ build: @escaping @Sendable (any StreamTransport) throws -> (any StreamProtocol)?
+    ) throws(ListenError) -> Listener {
+        try listen(on: [address], options: options) { ClosureFactory(build) }
+    }
+
+    /// Listens on `addresses` with every reactor and one factory object per reactor for all of them.
+    ///
+    /// - Parameters:
+    ///   - addresses: At least one.
+    ///   - options: Interface, dual stack; the engine adds what its accept mode needs.
+    ///   - factory: Makes a reactor's factory object, on that reactor.
+    @discardableResult
+    public func listen(
+        on addresses: [SocketAddress],
+        options: ListenOptions = ListenOptions(),
+        factory: @escaping @Sendable () -> any StreamProtocolFactory
+    ) throws(ListenError) -> Listener {
+        precondition(!addresses.isEmpty, "listening needs an address")
+        var pending: [PendingListener] = []
+        let firstID = state.withLock { state in
+            state.nextListenerID += addresses.count
+            return state.nextListenerID - addresses.count
+        }
+        do throws(ListenError) {
+            for (offset, address) in addresses.enumerated() {
+                let sockets = try bind(address, options)
+                pending.append(
+                    PendingListener(
+                        id: firstID + offset,
+                        address: sockets.address,
+                        sockets: sockets.handles,
+                        factoryGroup: firstID,
+                        makeFactory: factory
+                    )
+                )
+            }
+        } catch {
+            for listener in pending { listener.sockets.forEach(drivers.close) }
+            throw error
+        }
+        let added = pending
+        let handles: [ReactorHandle]? = state.withLock {
+            guard $0.phase == .running else {
+                $0.listeners += added
+                return nil
+            }
+            return $0.mailroom.handles
+        }
+        if let handles { startListening(added, on: handles) }
+        return Listener(addresses: added.map(\.address), ids: added.map(\.id), engine: self)
+    }
+
+    /// A socket per reactor, all bound to the same address and listening.
+    private func bind(
+        _ address: SocketAddress,
+        _ options: ListenOptions
+    ) throws(ListenError) -> (handles: [SocketHandle], address: SocketAddress) {
+        var options = options
+        options.sharedPort = reactorCount > 1
+        if configuration.busyPoll > .zero {
+            options.busyPollMicroseconds = Int(configuration.busyPoll.clampedNanoseconds / 1000)
+        }
+        var handles: [SocketHandle] = []
+        do throws(Errno) {
+            handles.append(try drivers.bind(address, options))
+            let bound = try drivers.localAddress(of: handles[0])
+            options.exclusive = false
+            for _ in 1..<reactorCount { handles.append(try drivers.bind(bound, options)) }
+            // All are bound before the first one listens: connections that came earlier would go to too few.
+            for handle in handles { _ = try drivers.listen(handle, backlog: configuration.backlog) }
+            try steer(handles)
+            return (handles, bound)
+        } catch {
+            handles.forEach(drivers.close)
+            throw ListenError(address: address, errno: error)
+        }
+    }
+
+    /// Lets a program choose the socket, when the accept mode asks for one. A refusal falls back to the hash.
+    private func steer(_ handles: [SocketHandle]) throws(Errno) {
+        guard handles.count > 1 else { return }
+        let program: SteeringProgram
+        switch configuration.acceptMode {
+        case .reuseport, .balanced: return
+        case .reuseportCPU: program = .cpu(socketOfCPU: placement.nearestReactorByCPU)
+        case .port: program = .sourcePort(socketCount: handles.count)
+        }
+        do throws(Errno) { try drivers.steer(handles[0], by: program) } catch {
+            // Sandboxes refuse BPF with EPERM. For `port`, clients rely on the choice: there it is an error.
+            guard configuration.acceptMode == .reuseportCPU else { throw error }
+            let message = "steering by CPU was refused (\(error)); the kernel's hash chooses the reactor instead"
+            log.write(LogRecord(level: .warning, message: message))
+        }
+    }
+
+    /// Gives the sockets to their reactors.
+    func startListening(_ listeners: [PendingListener], on handles: [ReactorHandle]) {
+        let groups = Dictionary(grouping: listeners, by: \.factoryGroup).values.sorted {
+            $0[0].factoryGroup < $1[0].factoryGroup
+        }
+        let mailroom = mailroom
+        let handOver: SpindleReactor.Channel<HandedOverSocket>? =
+            configuration.acceptMode == .balanced && handles.count > 1
+            ? SpindleReactor.Channel(mailroom, undelivered: { [drivers] message, _ in drivers.close(message.socket) }) {
+                message, _ in Reactor.current?.adopt(message)
+            } : nil
+        let threshold = UInt64(configuration.balanceThreshold)
+        for handle in handles {
+            handle.submit { [log] in
+                guard let reactor = Reactor.current else { return }
+                for group in groups {
+                    let use = FactoryUse(group[0].makeFactory())
+                    for listener in group {
+                        do throws(Errno) {
+                            try reactor.listen(
+                                on: listener.sockets[reactor.index],
+                                address: listener.address,
+                                use: use,
+                                listenerID: listener.id,
+                                balance: handOver == nil
+                                    ? nil : { Balance.target(of: reactor.index, handles, threshold: threshold) },
+                                handOver: handOver
+                            )
+                        } catch {
+                            let message = "cannot watch the listener on \(listener.address): \(error)"
+                            log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which reactor takes a new connection in the accept mode `balanced`.
+enum Balance {
+    /// The reactor with the fewest connections when `own` has `threshold` more, else `own`.
+    static func target(of own: Int, _ handles: [ReactorHandle], threshold: UInt64) -> Int {
+        let loads = handles.map { $0.counters[.openConnections] }
+        return target(of: own, loads: loads, threshold: threshold)
+    }
+
+    static func target(of own: Int, loads: [UInt64], threshold: UInt64) -> Int {
+        guard let least = loads.indices.min(by: { loads[$0] < loads[$1] }) else { return own }
+        return loads[own] >= loads[least] + threshold ? least : own
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+internal import SpindleReactor
+internal import SpindleSystem
+internal import SpindleTopology
+internal import Synchronization
+
+extension Engine {
+    /// Starts every reactor on a thread of its own; returns when all run and accept.
+    ///
+    /// - Throws: `StartError`, or what a startup trigger threw; nothing runs then.
+    public func start() throws {
+        try state.withLock {
+            guard $0.phase == .idle else { throw StartError.alreadyRunning }
+            $0.phase = .starting
+        }
+        do {
+            try checkDescriptors()
+            try runStartupTriggers(.before)
+            try startReactors()
+            try runStartupTriggers(.during)
+        } catch {
+            abandonStart()
+            throw error
+        }
+        let (listeners, handles, bodies) = state.withLock { state in
+            state.phase = .running
+            defer {
+                state.listeners = []
+                state.whenRunning = []
+            }
+            return (state.listeners, state.mailroom.handles, state.whenRunning)
+        }
+        startListening(listeners, on: handles)
+        for body in bodies { for handle in handles { Engine.submit(body, to: handle) } }
+        do { try runStartupTriggers(.after) } catch {
+            log.write(LogRecord(level: .error, message: "a startup trigger threw \(error)"))
+        }
+    }
+
+    private func checkDescriptors() throws {
+        let wanted = configuration.limits.maximumConnections
+        // Some for the engine itself: drivers, wakers, listeners, standard streams, files of the program.
+        let perEngine = 64 + reactorCount * 4
+        guard wanted < Int.max else {
+            _ = try DescriptorLimit.raise(to: .max)
+            return
+        }
+        let limit = try DescriptorLimit.raise(to: UInt64(wanted * reactorCount + perEngine))
+        guard limit.soft >= UInt64(wanted + perEngine) else {
+            throw StartError.descriptors(wanted: wanted, hardLimit: limit.hard)
+        }
+    }
+
+    private func startReactors() throws {
+        TaskPool.startThreads()
+        let mailroom = mailroom
+        let ready = Latch(count: reactorCount)
+        let finished = Latch(count: reactorCount)
+        let failures = FailureList()
+        state.withLock { $0.finished = finished }
+        for index in 0..<reactorCount {
+            let thread = ReactorThread(engine: self, index: index, mailroom: mailroom)
+            do throws(Errno) {
+                try SystemThread.start(name: "spindle-\(index)") {
+                    thread.run(ready: ready, failures: failures)
+                    finished.arrive()
+                }
+            } catch {
+                failures.add(index, error)
+                ready.arrive()
+                finished.arrive()
+            }
+        }
+        ready.wait()
+        if let failure = failures.first { throw StartError.reactor(index: failure.index, errno: failure.errno) }
+    }
+
+    private func abandonStart() {
+        let (finished, handles, listeners) = state.withLock { ($0.finished, $0.mailroom.handles, $0.listeners) }
+        for handle in handles { handle.submit { Reactor.current?.stop() } }
+        finished?.wait()
+        for listener in listeners { listener.sockets.forEach(drivers.close) }
+        reset()
+    }
+
+    /// Stops the engine: what runs finishes or meets the deadline. Repeated calls wait for the first one's end.
+    ///
+    /// `before` triggers run, then every reactor stops accepting, then connections send what they were given and
+    /// close, then `during` triggers run, reactors end (what is still open is reset), `after` triggers run.
+    ///
+    /// - Parameter deadline: How long triggers and connections may take together; nil is `drainTimeout`.
+    public func stop(deadline: Duration? = nil) async {
+        let isFirst = state.withLock {
+            guard $0.phase == .running else { return false }
+            $0.phase = .stopping
+            return true
+        }
+        guard isFirst else { return await waitUntilStopped() }
+        let end = SystemClock.now().advanced(by: deadline ?? configuration.drainTimeout)
+        await runShutdownTriggers(.before, until: end)
+        await onEveryReactor { $0.stopListening() }
+        await drain(until: end)
+        await runShutdownTriggers(.during, until: end)
+        await onEveryReactor { $0.endAllConnections() }
+        let (finished, handles) = state.withLock { ($0.finished, $0.mailroom.handles) }
+        for handle in handles { handle.submit { Reactor.current?.stop() } }
+        await Engine.wait(for: finished)
+        await runShutdownTriggers(.after, until: end)
+        reset()
+    }
+
+    /// Ends a stop that is under way without waiting for connections any longer, or stops at once.
+    public func stopNow() async {
+        state.withLock { $0.hurry = true }
+        for handle in reactors { handle.submit { Reactor.current?.endAllConnections() } }
+        await stop(deadline: .zero)
+    }
+
+    private func drain(until end: MonotonicInstant) async {
+        let left = SystemClock.now().duration(to: end)
+        let hurry = state.withLock(\.hurry)
+        guard left > .zero, !hurry else { return }
+        let handles = reactors
+        await withTaskGroup(of: Void.self) { group in
+            for handle in handles {
+                group.addTask {
+                    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                        let result = handle.submit {
+                            guard let reactor = Reactor.current else { return continuation.resume() }
+                            // The deadline ends what is left, which is what completes the drain then.
+                            let timer = reactor.callLater(left) { reactor.endAllConnections() }
+                            reactor.drain {
+                                timer.cancel()
+                                continuation.resume()
+                            }
+                        }
+                        if result != .sent { continuation.resume() }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits on a thread of its own: the calling task's thread belongs to Swift's pool.
+    private static func wait(for latch: Latch?) async {
+        guard let latch else { return }
+        await withCheckedContinuation { continuation in
+            do throws(Errno) {
+                try SystemThread.start(name: "spindle-join") {
+                    latch.wait()
+                    continuation.resume()
+                }
+            } catch {
+                // No thread to be had: the wait is short, since every reactor was told to end.
+                latch.wait()
+                continuation.resume()
+            }
+        }
+    }
+
+    /// Back to idle, with new handles: the old ones answer `.stopped`.
+    private func reset() {
+        let (old, waiters) = state.withLock { state in
+            let old = (state.mailroom, state.waiters)
+            state.mailroom = Engine.makeMailroom(placement, configuration)
+            state.phase = .idle
+            state.finished = nil
+            state.listeners = []
+            state.waiters = []
+            state.hurry = false
+            return old
+        }
+        old.discardUndelivered()
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Returns when the engine is idle: at once when it was never started.
+    public func waitUntilStopped() async {
+        await withCheckedContinuation { continuation in
+            let isIdle = state.withLock {
+                guard $0.phase != .idle else { return true }
+                $0.waiters.append(continuation)
+                return false
+            }
+            if isIdle { continuation.resume() }
+        }
+    }
+
+    /// Starts, catches SIGINT and SIGTERM, and returns after the stop that they (or `stop`) cause.
+    ///
+    /// The first signal drains, a second one ends at once. Handlers that were there before are restored; SIGINT
+    /// is left alone when the program handles it itself. SIGUSR2 writes the last turns of every reactor to the log.
+    public func run() async throws {
+        let watcher = try SignalWatcher(engine: self)
+        try start()
+        watcher.start()
+        await waitUntilStopped()
+        watcher.stop()
+    }
+
+    /// As the asynchronous `run`, blocking the calling thread: for `main`.
+    @available(*, noasync, message: "use `try await engine.run()`")
+    public func run() throws {
+        let watcher = try SignalWatcher(engine: self)
+        try start()
+        watcher.start()
+        let done = Latch()
+        Task.detached { [self] in
+            await waitUntilStopped()
+            done.arrive()
+        }
+        done.wait()
+        watcher.stop()
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+public import SpindleReactor
+internal import SpindleSystem
+public import SpindleTopology
+internal import Synchronization
+
+/// All reactors of a server: one per core, with their listeners, mailboxes, start and stop.
+///
+/// An engine may be started, stopped and started again, and a process may have several. Its methods may be
+/// called from any thread; what runs on a reactor is said so.
+///
+///     let engine = Engine()
+///     try engine.listen(on: .any(port: 7000)) { Echo($0) }
+///     try engine.run()
+public final class Engine: Sendable {
+    /// Where the engine is in its life.
+    public enum Phase: Sendable, Equatable {
+        /// Not started, or stopped.
+        case idle
+        /// Threads and reactors are being made.
+        case starting
+        /// Reactors run.
+        case running
+        /// Draining, or past it.
+        case stopping
+    }
+
+    /// What the engine was made with.
+    public let configuration: EngineConfiguration
+    /// The machine, as it was when the engine was made.
+    public let machine: MachineTopology
+    /// Which reactor runs where, and why.
+    public let placement: Placement
+    package let log: any LogSink
+    let drivers: any DriverProvider
+    let state: Mutex<EngineState>
+
+    /// Plans where reactors will run; starts nothing.
+    ///
+    /// - Parameters:
+    ///   - configuration: Placement, accepting, limits.
+    ///   - drivers: Makes each reactor's driver; the simulated one for tests, or your own.
+    ///   - log: Takes the engine's log; `SwiftLogSink` hands it to swift-log.
+    ///   - machine: The machine to plan for; nil reads /sys and /proc.
+    ///   - placement: A plan made before, instead of one from the configuration's request.
+    /// - Throws: `PlacementError` when the request doesn't fit the machine.
+    public init(
+        _ configuration: EngineConfiguration = EngineConfiguration(),
+        driver drivers: any DriverProvider = EpollDrivers(),
+        log: any LogSink = SilentLog(),
+        machine: MachineTopology? = nil,
+        placement: Placement? = nil
+    ) throws(PlacementError) {
+        var configuration = configuration
+        configuration.limits.pollMode = configuration.placement.pollMode
+        let machine = machine ?? MachineTopology(reading: SystemFiles())
+        self.machine = machine
+        self.configuration = configuration
+        self.drivers = drivers
+        self.log = log
+        let plan: Placement
+        if let placement { plan = placement } else { plan = try Placement.plan(configuration.placement, on: machine) }
+        self.placement = plan
+        state = Mutex(EngineState(mailroom: Engine.makeMailroom(plan, configuration)))
+    }
+
+    static func makeMailroom(_ placement: Placement, _ configuration: EngineConfiguration) -> Mailroom {
+        Mailroom(
+            reactorCount: placement.reactors.count,
+            configuration: configuration.limits,
+            nodes: placement.reactors.map(\.memoryNode)
+        )
+    }
+
+    /// How many reactors there are.
+    public var reactorCount: Int { placement.reactors.count }
+
+    /// Where the engine is in its life.
+    public var phase: Phase { state.withLock(\.phase) }
+
+    var mailroom: Mailroom { state.withLock(\.mailroom) }
+
+    /// The reactors, as other threads may hold them; new ones after every stop.
+    public var reactors: [ReactorHandle] { mailroom.handles }
+
+    /// A way to send values of one type between this engine's reactors, until it stops.
+    ///
+    /// - Parameters:
+    ///   - type: The messages' type.
+    ///   - undelivered: Told of messages that a reactor did not handle before it stopped.
+    ///   - handler: Runs on the receiving reactor; `sender` is -1 for a thread that is no reactor of this engine.
+    public func makeChannel<Message: Sendable>(
+        of type: Message.Type = Message.self,
+        undelivered: (@Sendable (_ message: Message, _ receiver: Int) -> Void)? = nil,
+        handler: @escaping @Sendable (_ message: Message, _ sender: Int) throws -> Void
+    ) -> Channel<Message> {
+        Channel(mailroom, undelivered: undelivered, handler: handler)
+    }
+
+    /// Runs `body` on every reactor once they run: at once when they do, else first thing after the start.
+    ///
+    /// Bodies run in the order of these calls. An error is logged.
+    public func callWhenRunning(_ body: @escaping @Sendable (Reactor) throws -> Void) {
+        let handles: [ReactorHandle] = state.withLock {
+            if $0.phase == .running { return $0.mailroom.handles }
+            $0.whenRunning.append(body)
+            return []
+        }
+        for handle in handles { Engine.submit(body, to: handle) }
+    }
+
+    static func submit(_ body: @escaping @Sendable (Reactor) throws -> Void, to handle: ReactorHandle) {
+        handle.submit { if let reactor = Reactor.current { try body(reactor) } }
+    }
+
+    /// Runs `body` on every reactor and returns when all have; does nothing when they don't run.
+    package func onEveryReactor(_ body: @escaping @Sendable (Reactor) -> Void) async {
+        let handles = state.withLock { $0.phase == .running || $0.phase == .stopping ? $0.mailroom.handles : [] }
+        await withTaskGroup(of: Void.self) { group in
+            for handle in handles {
+                group.addTask {
+                    await withCheckedContinuation { continuation in
+                        let result = handle.submit {
+                            if let reactor = Reactor.current { body(reactor) }
+                            continuation.resume()
+                        }
+                        if result != .sent { continuation.resume() }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What changes about an engine; behind its lock.
+struct EngineState {
+    var phase = Engine.Phase.idle
+    var mailroom: Mailroom
+    var listeners: [PendingListener] = []
+    var nextListenerID = 0
+    var whenRunning: [@Sendable (Reactor) throws -> Void] = []
+    var triggers = TriggerList()
+    /// Opens when the last reactor's thread has ended.
+    var finished: Latch?
+    var waiters: [CheckedContinuation<Void, Never>] = []
+    /// Set by a second signal: do not wait for connections any longer.
+    var hurry = false
+
+    init(mailroom: Mailroom) { self.mailroom = mailroom }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+
+/// An address cannot be listened on.
+public struct ListenError: Error, CustomStringConvertible, Equatable {
+    /// The address that was asked for.
+    public let address: SocketAddress
+    /// The kernel's reason.
+    public let errno: Errno
+
+    /// The address, the reason, and what to do about it.
+    public var description: String {
+        let advice =
+            switch errno {
+            case .addressInUse: "; another program has the port: choose another, or stop that one (ss -ltnp)"
+            case .accessDenied: "; ports below 1024 need CAP_NET_BIND_SERVICE"
+            case .addressNotAvailable: "; `ip address` shows this machine's addresses"
+            case .tooManyFiles: "; raise RLIMIT_NOFILE (ulimit -n)"
+            default: ""
+            }
+        return "cannot listen on \(address): \(errno)\(advice)"
+    }
+}
+
+/// An engine cannot be started.
+public enum StartError: Error, CustomStringConvertible {
+    /// It runs already, or is stopping.
+    case alreadyRunning
+    /// A reactor's thread or driver could not be made.
+    case reactor(index: Int, errno: Errno)
+    /// `maximumConnections` needs more descriptors than the process may have.
+    case descriptors(wanted: Int, hardLimit: UInt64)
+
+    /// What is wrong, and what to do about it.
+    public var description: String {
+        switch self {
+        case .alreadyRunning: "the engine runs already"
+        case .reactor(let index, let errno): "reactor \(index) cannot be started: \(errno)"
+        case .descriptors(let wanted, let hardLimit):
+            "\(wanted) connections per reactor need more descriptors than RLIMIT_NOFILE's hard limit of \(hardLimit); "
+                + "raise it (ulimit -Hn) or lower --max-connections"
+        }
+    }
+}

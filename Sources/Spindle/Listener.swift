@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+internal import SpindleReactor
+
+/// One port that an engine listens on, with all of its reactors. From any thread.
+public final class Listener: Sendable {
+    /// The addresses, with the ports that the kernel chose where 0 was asked for.
+    public let addresses: [SocketAddress]
+    /// The backlog in force; the kernel may have clamped the one that was asked for.
+    let ids: [Int]
+    private let engine: Engine
+
+    init(addresses: [SocketAddress], ids: [Int], engine: Engine) {
+        self.addresses = addresses
+        self.ids = ids
+        self.engine = engine
+    }
+
+    /// The first address.
+    public var address: SocketAddress { addresses[0] }
+
+    /// Stops accepting on every reactor; live connections go on. Returns when the sockets are closed.
+    public func stopListening() async {
+        await engine.onEveryReactor { [ids] reactor in ids.forEach { reactor.stopListening($0) } }
+    }
+}
+
+/// A listening socket that is bound and not yet given to its reactor.
+struct PendingListener: Sendable {
+    let id: Int
+    let address: SocketAddress
+    /// By reactor.
+    let sockets: [SocketHandle]
+    /// The same number for listeners that share one factory object per reactor.
+    let factoryGroup: Int
+    let makeFactory: @Sendable () -> any StreamProtocolFactory
+}
