@@ -48,7 +48,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "CLinux"),
-        .systemLibrary(name: "CNUMA", providers: [.apt(["libnuma-dev"])]),
+        .target(name: "CNUMA", linkerSettings: [.linkedLibrary("numa", .when(traits: ["NUMA"]))]),
         // Lifetimes: `ByteChunk.bytes` is a Span that borrows the chunk, which 6.3 can't yet say without it.
         .target(name: "SpindleCore", swiftSettings: settings + [.enableExperimentalFeature("Lifetimes")]),
         layer(

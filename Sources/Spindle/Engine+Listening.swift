@@ -123,7 +123,8 @@ extension Engine {
         let handOver: SpindleReactor.Channel<HandedOverSocket>? =
             configuration.acceptMode == .balanced && handles.count > 1
             ? SpindleReactor.Channel(mailroom, undelivered: { [drivers] message, _ in drivers.close(message.socket) }) {
-                message, _ in Reactor.current?.adopt(message)
+                message,
+                _ in Reactor.current?.adopt(message)
             } : nil
         let threshold = UInt64(configuration.balanceThreshold)
         for handle in handles {

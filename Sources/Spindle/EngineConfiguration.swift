@@ -44,7 +44,11 @@ extension EngineConfiguration {
     /// - Throws: `OptionError`, naming the option to change.
     public func validate() throws(OptionError) {
         func refuse(_ option: String, _ allowed: String) throws(OptionError) {
-            throw OptionError(option: option, given: EngineOption.named(option)?.value(in: self) ?? "", allowed: allowed)
+            throw OptionError(
+                option: option,
+                given: EngineOption.named(option)?.value(in: self) ?? "",
+                allowed: allowed
+            )
         }
         if limits.writeLowWatermarkBytes >= limits.writeHighWatermarkBytes {
             let high = ByteSize.text(limits.writeHighWatermarkBytes)

@@ -90,7 +90,8 @@ extension EngineOption {
             "pin",
             \.placement.pin,
             summary: "Bind each reactor's thread to its CPU.",
-            tradeOff: "Pinned threads keep their caches; under a quota on shared CPUs they would all want the same ones.",
+            tradeOff:
+                "Pinned threads keep their caches; under a quota on shared CPUs they would all want the same ones.",
             isCommon: true
         ),
         .flag(

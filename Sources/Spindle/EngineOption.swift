@@ -98,7 +98,9 @@ extension EngineOption {
         EngineOption(
             name: name,
             placeholder: "SIZE",
-            allowed: "a size from \(ByteSize.text(range.lowerBound)) to \(ByteSize.text(range.upperBound)), as 512, 64KiB, 1MiB",
+            allowed:
+                "a size from \(ByteSize.text(range.lowerBound)) to \(ByteSize.text(range.upperBound)), "
+                + "as 512, 64KiB, 1MiB",
             summary: summary,
             tradeOff: tradeOff,
             isCommon: isCommon,
@@ -123,7 +125,9 @@ extension EngineOption {
         EngineOption(
             name: name,
             placeholder: "TIME",
-            allowed: "a time from \(TimeText.text(range.lowerBound)) to \(TimeText.text(range.upperBound)), as 50us, 10ms, 2s",
+            allowed:
+                "a time from \(TimeText.text(range.lowerBound)) to \(TimeText.text(range.upperBound)), "
+                + "as 50us, 10ms, 2s",
             summary: summary,
             tradeOff: tradeOff,
             isCommon: isCommon,
@@ -146,7 +150,9 @@ extension EngineOption {
         EngineOption(
             name: name,
             placeholder: "TIME",
-            allowed: "never, or a time from \(TimeText.text(range.lowerBound)) to \(TimeText.text(range.upperBound)), as 50ms, 30s",
+            allowed:
+                "never, or a time from \(TimeText.text(range.lowerBound)) to \(TimeText.text(range.upperBound)), "
+                + "as 50ms, 30s",
             summary: summary,
             tradeOff: tradeOff,
             isCommon: false,
@@ -245,7 +251,8 @@ public enum ByteSize {
 /// Durations as people write them.
 public enum TimeText {
     private static let units: [(name: String, nanoseconds: Int64)] = [
-        ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000), ("ns", 1),
+        ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000),
+        ("ns", 1),
     ]
 
     /// The duration that `50us`, `10ms`, `1.5s`, `2m` or `1h` means, or `0`; nil otherwise.
@@ -262,7 +269,9 @@ public enum TimeText {
     public static func text(_ duration: Duration) -> String {
         let nanoseconds = duration.components.seconds * 1_000_000_000 + duration.components.attoseconds / 1_000_000_000
         guard nanoseconds != 0 else { return "0" }
-        for unit in units where nanoseconds % unit.nanoseconds == 0 { return "\(nanoseconds / unit.nanoseconds)\(unit.name)" }
+        for unit in units where nanoseconds % unit.nanoseconds == 0 {
+            return "\(nanoseconds / unit.nanoseconds)\(unit.name)"
+        }
         return "\(nanoseconds)ns"
     }
 }

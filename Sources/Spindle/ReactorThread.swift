@@ -27,7 +27,7 @@ struct ReactorThread: Sendable {
         }
         ready.arrive()
         reactor.run()
-        reactor.perform { reactor.stopListening() }
+        reactor.tearDown()
         handle.markStopped()
     }
 

@@ -47,8 +47,11 @@ struct BenchEchoCommand: AsyncParsableCommand {
         let machine = MachineTopology(reading: SystemFiles())
         let split = try CommandFailure.translate { try BenchmarkPlacement.plan(configuration.placement, on: machine) }
         let log = StderrLog(minimum: .warning)
-        let server = try connect == nil
-            ? CommandFailure.translate { try Engine(configuration, log: log, machine: machine, placement: split.server) }
+        let server =
+            try connect == nil
+            ? CommandFailure.translate {
+                try Engine(configuration, log: log, machine: machine, placement: split.server)
+            }
             : nil
         var generatorConfiguration = EngineConfiguration()
         generatorConfiguration.limits.lingerTimeout = .milliseconds(100)
@@ -112,7 +115,9 @@ struct BenchEchoCommand: AsyncParsableCommand {
             throw ValidationError("--depth: '\(depth)' is not allowed; allowed is a whole number from 1 to 65536")
         }
         if let connections, !(1...1_000_000).contains(connections) {
-            throw ValidationError("--connections: '\(connections)' is not allowed; allowed is a whole number from 1 to 1000000")
+            throw ValidationError(
+                "--connections: '\(connections)' is not allowed; allowed is a whole number from 1 to 1000000"
+            )
         }
         guard let duration = TimeText.parse(duration), duration >= .milliseconds(10) else {
             throw ValidationError("--duration: '\(duration)' is not allowed; allowed is a time from 10ms on, as 10s")
@@ -132,8 +137,13 @@ struct BenchEchoCommand: AsyncParsableCommand {
 
     private func target() throws -> SocketAddress {
         guard let connect else { return .loopback(port: 0) }
-        guard let colon = connect.lastIndex(of: ":"), let port = UInt16(connect[connect.index(after: colon)...]), port > 0
-        else { throw ValidationError("--connect: '\(connect)' is not allowed; allowed is an address and a port, as 127.0.0.1:7000") }
+        guard let colon = connect.lastIndex(of: ":"), let port = UInt16(connect[connect.index(after: colon)...]),
+            port > 0
+        else {
+            throw ValidationError(
+                "--connect: '\(connect)' is not allowed; allowed is an address and a port, as 127.0.0.1:7000"
+            )
+        }
         var host = String(connect[..<colon])
         if host == "localhost" { host = "127.0.0.1" }
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }

@@ -20,13 +20,17 @@ struct BenchReport {
         }
         var lines: [String] = []
         if let server {
-            lines.append("server     \(server.reactorCount) × reactor on CPU \(cpus(server.placement)), \(plan.address)")
+            lines.append(
+                "server     \(server.reactorCount) × reactor on CPU \(cpus(server.placement)), \(plan.address)"
+            )
         } else {
             lines.append("server     \(plan.address), not ours")
         }
         lines.append("generator  \(generator.reactorCount) × reactor on CPU \(cpus(generator.placement))")
         let work = "\(plan.connections) connections × \(ByteSize.text(plan.messageBytes)) B × depth \(plan.depth)"
-        lines.append("work       \(work), closed loop, \(TimeText.text(plan.duration)) after \(TimeText.text(plan.warmup))")
+        lines.append(
+            "work       \(work), closed loop, \(TimeText.text(plan.duration)) after \(TimeText.text(plan.warmup))"
+        )
         lines += split.warnings.map { "warning    \($0)" }
         return lines.joined(separator: "\n")
     }
@@ -44,7 +48,11 @@ struct BenchReport {
     }
 
     var text: String {
-        var lines = ["", "\(Int(result.messagesPerSecond)) messages/s, \(fixed(megabytesPerSecond, 1)) MB/s each way, every byte verified"]
+        var lines = [
+            "",
+            "\(Int(result.messagesPerSecond)) messages/s, \(fixed(megabytesPerSecond, 1)) MB/s each way, "
+                + "every byte verified",
+        ]
         if let cpuPerMessage { lines.append("\(Int(cpuPerMessage)) ns of the server's CPU per message") }
         let latencies = BenchReport.percentiles.map { name, value in
             "\(name) \(microseconds(value))"
@@ -53,7 +61,10 @@ struct BenchReport {
         if isLocal { lines += cores }
         let busiest = result.generatorBusy.max() ?? 0
         if busiest > 0.95, let busy = serverBusy, busy < 0.9 {
-            lines.append("warning    the generator was \(percent(busiest)) busy and the server \(percent(busy)): the generator was the limit")
+            lines.append(
+                "warning    the generator was \(percent(busiest)) busy and the server \(percent(busy)): "
+                    + "the generator was the limit"
+            )
         }
         return lines.joined(separator: "\n")
     }
@@ -66,7 +77,8 @@ struct BenchReport {
         guard let server else { return [] }
         var lines = ["core   CPU   connections   messages/s    busy   longest turn"]
         for (reactor, snapshot) in server.reactors.enumerated() where reactor < result.serverMessages.count {
-            let rate = Double(result.serverMessages[reactor]) / Double(plan.messageBytes) / (result.elapsed / .seconds(1))
+            let rate =
+                Double(result.serverMessages[reactor]) / Double(plan.messageBytes) / (result.elapsed / .seconds(1))
             let columns = [
                 pad("\(reactor)", 4), pad(snapshot.cpu.map(String.init) ?? "–", 6),
                 pad("\(result.serverConnections[reactor])", 14), pad("\(Int(rate))", 13),
@@ -78,7 +90,9 @@ struct BenchReport {
         let counts = result.serverConnections
         let mean = Double(counts.reduce(0, +)) / Double(max(counts.count, 1))
         let idle = counts.filter { $0 == 0 }.count
-        lines.append("connections: max/mean \(fixed(Double(counts.max() ?? 0) / max(mean, 1e-9), 2)), idle reactors \(idle)")
+        lines.append(
+            "connections: max/mean \(fixed(Double(counts.max() ?? 0) / max(mean, 1e-9), 2)), idle reactors \(idle)"
+        )
         return lines
     }
 
@@ -93,7 +107,10 @@ struct BenchReport {
                 .init("connections", .integer(result.serverConnections[reactor])),
                 .init("bytesReceived", .integer(result.serverMessages[reactor])),
                 .init("cpuNanoseconds", .integer(Int(result.serverCPU[reactor] / .nanoseconds(1)))),
-                .init("longestTurnNanoseconds", .integer(Int(server?.reactors[reactor].turns.longestTurnNanoseconds ?? 0))),
+                .init(
+                    "longestTurnNanoseconds",
+                    .integer(Int(server?.reactors[reactor].turns.longestTurnNanoseconds ?? 0))
+                ),
             ])
         }
         return .object([

@@ -20,7 +20,9 @@ struct EngineFlags: ParsableArguments {
         for option in EngineOption.all {
             guard let text = environment[option.environmentName] else { continue }
             do { try option.set(text, in: &configuration) } catch {
-                throw ValidationError("\(option.environmentName): '\(text)' is not allowed; allowed is \(option.allowed)")
+                throw ValidationError(
+                    "\(option.environmentName): '\(text)' is not allowed; allowed is \(option.allowed)"
+                )
             }
         }
         var words = engineFlags[...]
@@ -49,7 +51,8 @@ struct EngineFlags: ParsableArguments {
         let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         guard let option = EngineOption.named(String(parts[0])) else {
             let near = EngineOption.all.map(\.name).filter { $0.contains(parts[0]) || parts[0].contains($0) }
-            let hint = near.isEmpty ? "--help-all shows every flag" : "did you mean --\(near.joined(separator: ", --"))?"
+            let hint =
+                near.isEmpty ? "--help-all shows every flag" : "did you mean --\(near.joined(separator: ", --"))?"
             throw ValidationError("unknown flag --\(parts[0]); \(hint)")
         }
         return (option, parts.count == 2 ? String(parts[1]) : nil)
@@ -57,17 +60,22 @@ struct EngineFlags: ParsableArguments {
 
     /// The common flags, for the discussion of `--help`.
     static var commonHelp: String {
-        "ENGINE FLAGS (the common ones; --help-all shows the rest):\n" + help(EngineOption.all.filter(\.isCommon), full: false)
+        "ENGINE FLAGS (the common ones; --help-all shows the rest):\n"
+            + help(EngineOption.all.filter(\.isCommon), full: false)
     }
 
     /// Every flag.
-    static var fullHelp: String { "Engine flags; each may also be set as SPINDLE_NAME.\n" + help(EngineOption.all, full: true) }
+    static var fullHelp: String {
+        "Engine flags; each may also be set as SPINDLE_NAME.\n" + help(EngineOption.all, full: true)
+    }
 
     private static func help(_ options: [EngineOption], full: Bool) -> String {
         let defaults = EngineConfiguration()
         return options.map { option in
             let flag = "  --\(option.name)" + (option.placeholder.map { " \($0)" } ?? "")
-            let gap = flag.count < 26 ? String(repeating: " ", count: 26 - flag.count) : "\n" + String(repeating: " ", count: 26)
+            let gap =
+                flag.count < 26
+                ? String(repeating: " ", count: 26 - flag.count) : "\n" + String(repeating: " ", count: 26)
             let first = "\(flag)\(gap)\(option.summary) (default: \(option.value(in: defaults)))"
             guard full else { return first }
             let indent = "\n" + String(repeating: " ", count: 26)

@@ -41,7 +41,9 @@ struct ServerFlags: ParsableArguments {
         for place in listen.isEmpty ? [ListenFlag(argument: "tcp:port=7000")!] : listen {
             var options = ListenOptions()
             options.interface = place.device
-            let listener = try CommandFailure.translate { try server.listen(on: place.address, options: options, build) }
+            let listener = try CommandFailure.translate {
+                try server.listen(on: place.address, options: options, build)
+            }
             Console.say("listening on \(listener.address)")
         }
         let reporter = interval.map { StatisticsReporter(engine: server, interval: $0) }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if !os(Linux)
-#error("Spindle runs on Linux only: it is built on epoll(7), eventfd(2) and SO_REUSEPORT.")
+    #error("Spindle runs on Linux only: it is built on epoll(7), eventfd(2) and SO_REUSEPORT.")
 #endif
 
 /// The number with which Linux says why a system call failed.

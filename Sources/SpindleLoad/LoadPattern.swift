@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
+
 /// The bytes that a connection sends, by their offset in its stream: every byte of every echo is checked against it.
 ///
 /// A period of 65,521 bytes (a prime, so that no power-of-two message repeats itself soon), stored twice so that
@@ -61,5 +63,3 @@ extension Span<UInt8> {
         }
     }
 }
-
-internal import Glibc

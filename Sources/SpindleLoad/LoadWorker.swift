@@ -12,7 +12,10 @@ final class LoadWorker {
     private var connections: [ObjectIdentifier: LoadConnection] = [:]
     private var isMeasuring = false
     private var isFinishing = false
-    private var histogram = Histogram<UInt64>(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
+    private var histogram = Histogram<UInt64>(
+        highestTrackableValue: 60_000_000_000,
+        numberOfSignificantValueDigits: .three
+    )
     private var messages = 0
     private var failure: LoadFailure?
     private var missing: Int

@@ -71,7 +71,11 @@ final class Connection: StreamTransport {
     /// Asks the kernel for the local address while it can still tell, unless the listener's is the answer.
     func rememberLocalAddress() {
         guard knownLocalAddress == nil else { return }
-        if let address = acceptor?.address, !address.isWildcard { knownLocalAddress = address } else { _ = localAddress }
+        if let address = acceptor?.address, !address.isWildcard {
+            knownLocalAddress = address
+        } else {
+            _ = localAddress
+        }
     }
 
     var bufferedByteCount: Int { queue.byteCount + (reactor.corked === self ? reactor.cork.count : 0) }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Synchronization
 internal import SpindleCore
 internal import SpindleSystem
+internal import Synchronization
 
 /// One descriptor held back for the whole process, to take and close connections when all others are used up.
 ///

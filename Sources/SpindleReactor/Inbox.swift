@@ -41,7 +41,11 @@ internal import Synchronization
                 return .stopped
             }
             unsafe node.next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
-            let (exchanged, now) = unsafe head.weakCompareExchange(expected: top, desired: pointer, ordering: .releasing)
+            let (exchanged, now) = unsafe head.weakCompareExchange(
+                expected: top,
+                desired: pointer,
+                ordering: .releasing
+            )
             if exchanged { return .sent }
             unsafe top = unsafe now
         }

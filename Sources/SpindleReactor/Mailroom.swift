@@ -49,6 +49,7 @@ internal import Synchronization
     /// The mailbox from `sender` to `receiver`, if it was ever used.
     func existingRing(from sender: Int, to receiver: Int) -> MailRing? {
         let pointer = unsafe rings[sender * handles.count + receiver].load(ordering: .acquiring)
+        // tidy: allow banned: once per batch of mail, and kept by the caller
         return unsafe pointer.map { unsafe Unmanaged<MailRing>.fromOpaque($0).takeUnretainedValue() }
     }
 
@@ -84,7 +85,9 @@ internal import Synchronization
 /// Handles the messages of one channel on one reactor. A class and not a closure: its call costs a vtable entry.
 class MailReceiver {
     /// Moves the message out of the payload and handles it.
-    @unsafe func receive(_ payload: UnsafeMutableRawPointer, from sender: Int) throws { preconditionFailure("abstract") }
+    @unsafe func receive(_ payload: UnsafeMutableRawPointer, from sender: Int) throws {
+        preconditionFailure("abstract")
+    }
     /// Moves the message out of the payload and reports that it was not delivered.
     @unsafe func discard(_ payload: UnsafeMutableRawPointer, receiver: Int) { preconditionFailure("abstract") }
 }

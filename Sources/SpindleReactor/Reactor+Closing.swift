@@ -95,7 +95,9 @@ extension Reactor {
     package func endAllConnections() {
         preconditionCurrent()
         for connection in table.all {
-            if connection.state.phase == .lingering { close(connection, reset: false) } else {
+            if connection.state.phase == .lingering {
+                close(connection, reset: false)
+            } else {
                 end(connection, .engineStopped, reset: true)
             }
         }

@@ -69,7 +69,11 @@ extension Reactor {
             let largest = table.all.filter(\.state.isLive).max { $0.queue.byteCount < $1.queue.byteCount }
             guard let largest, !largest.queue.isEmpty else { return }
             counters.add(.writeLimitAborts)
-            write(.warning, "aborted: it held the most of more than \(configuration.reactorWriteLimitBytes) unsent bytes", about: largest)
+            write(
+                .warning,
+                "aborted: it held the most of more than \(configuration.reactorWriteLimitBytes) unsent bytes",
+                about: largest
+            )
             end(largest, .writeLimitExceeded, reset: true)
         }
     }

@@ -21,7 +21,8 @@ extension Reactor {
 
     /// True while the next turn has something to do without any event.
     private var hasWork: Bool {
-        isStopped || !jobs.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty || !flushList.isEmpty || !readyAcceptors.isEmpty
+        isStopped || !jobs.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty || !flushList.isEmpty
+            || !readyAcceptors.isEmpty
             || wheel.hasExpired || handle.doorbell.isRung
     }
 

@@ -66,5 +66,9 @@ public final class ReactorHandle: Sendable {
     /// True once the reactor handles nothing any more.
     var isStopped: Bool { stopped.load(ordering: .acquiring) }
 
-    package func markStopped() { stopped.store(true, ordering: .releasing) }
+    /// The reactor handles nothing any more: its waker, a descriptor, is let go of even while handles live on.
+    package func markStopped() {
+        stopped.store(true, ordering: .releasing)
+        waker.withLock { $0 = nil }
+    }
 }

@@ -111,7 +111,9 @@ public final class RepeatingTimer {
 
     private func schedule() {
         let offset = interval.clampedNanoseconds.multipliedReportingOverflow(by: nextTurn)
-        let due = nextTurn == 0 ? 0 : Ticks.ceiling(start.advanced(by: .nanoseconds(offset.overflow ? .max : offset.partialValue)))
+        let due =
+            nextTurn == 0
+            ? 0 : Ticks.ceiling(start.advanced(by: .nanoseconds(offset.overflow ? .max : offset.partialValue)))
         id = reactor.wheel.schedule(at: due, .repeating(self))
     }
 }

@@ -130,7 +130,8 @@ struct TimerWheel<Payload> {
             // Slots at or behind the position belong to this turn of the wheel, by construction; the top wheel
             // alone wraps around, for timers beyond its reach.
             let rotated = occupied[wheel] >> UInt64(position)
-            let distance = rotated != 0
+            let distance =
+                rotated != 0
                 ? rotated.trailingZeroBitCount
                 : 64 - position + occupied[wheel].trailingZeroBitCount
             return (wheel, ((currentTick >> shift) &+ UInt64(distance)) << shift)

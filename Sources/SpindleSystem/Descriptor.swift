@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CLinux
+internal import Glibc
 
 /// A file descriptor with one owner: closed when the owner lets go of it.
 package struct Descriptor: ~Copyable {

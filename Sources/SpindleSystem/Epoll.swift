@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CLinux
+internal import Glibc
 package import SpindleCore
 
 /// An epoll instance, edge-triggered. epoll(7).
@@ -10,18 +11,18 @@ package import SpindleCore
         let bits: UInt32
         /// Bytes can be read, room to write appeared, the peer closed its side. Errors and hang-ups come unasked.
         package static let stream = Interest(
-            bits: UInt32(CL_EPOLLIN | CL_EPOLLOUT | CL_EPOLLRDHUP) | cl_epollet
+            bits: cl_epollin | cl_epollout | cl_epollrdhup | cl_epollet
         )
         /// Connections wait to be accepted, or an eventfd was written to.
-        package static let incoming = Interest(bits: UInt32(CL_EPOLLIN) | cl_epollet)
+        package static let incoming = Interest(bits: cl_epollin | cl_epollet)
     }
 
     /// The event bits.
-    package static let readable = UInt32(CL_EPOLLIN)
-    package static let writable = UInt32(CL_EPOLLOUT)
-    package static let peerClosed = UInt32(CL_EPOLLRDHUP)
-    package static let hangUp = UInt32(CL_EPOLLHUP)
-    package static let error = UInt32(CL_EPOLLERR)
+    package static let readable = cl_epollin
+    package static let writable = cl_epollout
+    package static let peerClosed = cl_epollrdhup
+    package static let hangUp = cl_epollhup
+    package static let error = cl_epollerr
 
     private let descriptor: Descriptor
     private let events: UnsafeMutablePointer<cl_epoll_event>

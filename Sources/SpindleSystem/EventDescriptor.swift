@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CLinux
+internal import Glibc
 package import SpindleCore
 
 /// A counter that wakes an epoll wait when it is written to. eventfd(2).

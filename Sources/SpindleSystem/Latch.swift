@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CLinux
+internal import Glibc
 
 /// Opens once; threads that wait go on then. For threads of our own, never for those of Swift's pool.
 // Sendable: all state is behind the mutex.

@@ -4,7 +4,7 @@ internal import CLinux
 package import SpindleCore
 
 #if NUMA
-internal import CNUMA
+    internal import CNUMA
 #endif
 
 /// Where memory comes from on a machine with several NUMA nodes. numa(7).
@@ -15,41 +15,37 @@ package enum MemoryPolicy {
     ///   without memory. The caller says so once and runs on.
     package static func prefer(node: Int) throws(Errno) {
         #if NUMA
-        guard numa_available() >= 0 else { throw .notImplemented }
-        var mask = MemoryPolicy.mask(node)
-        let words = UInt(mask.count * 64 + 1)
-        let result = unsafe set_mempolicy(CInt(MPOL_PREFERRED), &mask, words)
-        if result != 0 { throw Errno(rawValue: Glibc_errno()) }
+            guard cn_available() == 1 else { throw .notImplemented }
+            let mask = NodeMask.words(of: node)
+            try checked(unsafe cn_prefer(mask, NodeMask.bitCount(mask)))
         #else
-        throw .notImplemented
+            throw .notImplemented
         #endif
     }
 
-    /// The policy of the calling thread: the preferred node, or nil for the kernel's default.
+    /// The policy of the calling thread: the preferred node, or nil for another policy.
     package static func preferredNode() -> Int? {
         #if NUMA
-        guard numa_available() >= 0 else { return nil }
-        var mode: CInt = 0
-        var mask = [UInt](repeating: 0, count: 16)
-        guard unsafe get_mempolicy(&mode, &mask, UInt(mask.count * 64), nil, 0) == 0, mode == MPOL_PREFERRED
-        else { return nil }
-        for (word, bits) in mask.enumerated() where bits != 0 { return word * 64 + bits.trailingZeroBitCount }
-        return nil
+            guard cn_available() == 1 else { return nil }
+            var mask = [UInt](repeating: 0, count: 16)
+            guard unsafe cn_preferred(&mask, UInt(mask.count * 64)) == 1 else { return nil }
+            for (word, bits) in mask.enumerated() where bits != 0 { return word * 64 + bits.trailingZeroBitCount }
+            return nil
         #else
-        return nil
+            return nil
         #endif
     }
+}
 
-    #if NUMA
-    private static func mask(_ node: Int) -> [UInt] {
+/// A set of one node as the kernel takes it: words of bits, and their number plus one (a quirk of these calls).
+private enum NodeMask {
+    static func words(of node: Int) -> [UInt] {
         var mask = [UInt](repeating: 0, count: node / 64 + 1)
         mask[node / 64] |= 1 << UInt(node % 64)
         return mask
     }
 
-    /// libnuma's calls report through the C variable, which is read here and nowhere else.
-    private static func Glibc_errno() -> Int32 { unsafe __errno_location().pointee }
-    #endif
+    static func bitCount(_ mask: [UInt]) -> UInt { UInt(mask.count * 64 + 1) }
 }
 
 /// Zeroed pages straight from the kernel, bound to a node where that works. mmap(2), mbind(2).
@@ -67,9 +63,8 @@ package enum MemoryPolicy {
         unsafe base = unsafe memory
         self.byteCount = byteCount
         guard let node else { return }
-        var mask = [UInt](repeating: 0, count: node / 64 + 1)
-        mask[node / 64] |= 1 << UInt(node % 64)
-        _ = unsafe cl_prefer_node(base, byteCount, &mask, UInt(mask.count * 64 + 1))
+        let mask = NodeMask.words(of: node)
+        _ = unsafe cl_prefer_node(base, byteCount, mask, NodeMask.bitCount(mask))
     }
 
     deinit { _ = unsafe cl_unmap(base, byteCount) }

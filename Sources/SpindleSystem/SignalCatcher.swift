@@ -15,7 +15,7 @@ package struct SignalCatcher: ~Copyable {
     package static let terminate: CInt = 15
 
     private let event: EventDescriptor
-    private var previous: [(signal: CInt, action: sigaction)] = []
+    private var caught: [CInt] = []
 
     /// Rings `event` when a caught signal arrives.
     package init(event: EventDescriptor) { self.event = event }
@@ -25,13 +25,8 @@ package struct SignalCatcher: ~Copyable {
     /// - Parameter onlyIfDefault: Leave a handler alone that the program installed itself.
     /// - Returns: True when it is caught now.
     package mutating func catchSignal(_ signal: CInt, onlyIfDefault: Bool) throws(Errno) -> Bool {
-        var before = sigaction()
-        try checked(unsafe cl_catch_signal(signal, event.rawValue, &before))
-        if onlyIfDefault, unsafe cl_is_default_action(&before) == 0 {
-            try checked(unsafe cl_restore_signal(signal, &before))
-            return false
-        }
-        previous.append((signal, before))
+        guard try checked(cl_catch_signal(signal, event.rawValue, onlyIfDefault ? 1 : 0)) == 1 else { return false }
+        caught.append(signal)
         return true
     }
 
@@ -42,10 +37,7 @@ package struct SignalCatcher: ~Copyable {
     }
 
     deinit {
-        for index in previous.indices {
-            var action = previous[index].action
-            _ = unsafe cl_restore_signal(previous[index].signal, &action)
-        }
+        for signal in caught { _ = cl_restore_signal(signal) }
         cl_forget_signal_descriptor()
     }
 }

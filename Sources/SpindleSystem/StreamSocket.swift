@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CLinux
+internal import Glibc
 package import SpindleCore
 
 /// A non-blocking TCP socket, as a number that its owner closes.
@@ -116,7 +117,7 @@ package struct StreamSocket: Equatable, Sendable {
     /// sendmsg(2) of the pieces without SIGPIPE; at most IOV_MAX (1024) of them.
     package func send(_ pieces: UnsafeMutableBufferPointer<SendPiece>) -> Transfer {
         // A `SendPiece` has the layout of an iovec: address, length.
-        let vector = unsafe UnsafeMutableRawPointer(pieces.baseAddress)?.assumingMemoryBound(to: iovec.self)
+        let vector = unsafe UnsafeMutableRawPointer(pieces.baseAddress)?.assumingMemoryBound(to: cl_piece.self)
         while true {
             let result = unsafe cl_send_vector(descriptor, vector, pieces.count)
             if let transfer = StreamSocket.sent(result) { return transfer }
@@ -158,9 +159,11 @@ package struct StreamSocket: Equatable, Sendable {
 
     /// SO_ATTACH_REUSEPORT_CBPF: the program chooses which socket of the group gets a connection. socket(7).
     package func attachReuseportFilter(_ program: [FilterInstruction]) throws(Errno) {
-        var raw = program.map { sock_filter(code: $0.code, jt: $0.jumpTrue, jf: $0.jumpFalse, k: $0.constant) }
+        let raw = program.map {
+            cl_filter(code: $0.code, jump_true: $0.jumpTrue, jump_false: $0.jumpFalse, constant: $0.constant)
+        }
         try checked(
-            unsafe raw.withUnsafeMutableBufferPointer {
+            unsafe raw.withUnsafeBufferPointer {
                 unsafe cl_attach_reuseport_filter(descriptor, $0.baseAddress, CInt($0.count))
             }
         )

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CLinux
+internal import Glibc
 package import SpindleCore
 
 /// A POSIX thread. pthreads(7).
@@ -43,7 +44,7 @@ package enum SystemThread {
     }
 
     /// Lets other threads of this CPU run. sched_yield(2).
-    package static func yield() { sched_yield() }
+    package static func yield() { cl_yield() }
 
     /// The kernel's number of the calling thread. gettid(2).
     package static var currentID: Int32 { cl_thread_id() }

@@ -8,7 +8,8 @@ final class Echo: StreamProtocol {
     func dataReceived(_ bytes: Span<UInt8>) { transport.write(bytes) }
 }
 
+let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 7000
 let engine = try Engine()
-let listener = try engine.listen(on: .any(port: 7000)) { Echo($0) }
+let listener = try engine.listen(on: .any(port: port)) { Echo($0) }
 print("echoing on \(listener.address) with \(engine.reactorCount) reactors")
 try engine.run()

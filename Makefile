@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Thin: each line can be run by hand. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+SPINDLE := .build/release/spindle
+# Debian packages that building, testing and measuring need.
+PACKAGES := libnuma-dev python3 gcc libc6-dev procps util-linux
+ARGS ?=
+
+.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-bench tsan ci clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## Install what is missing (Debian packages); does nothing when all is there
+	@tools/setup $(PACKAGES)
+
+build: setup ## Build the release products
+	swift build -c release --product spindle
+
+test: setup ## Run every test
+	swift test --no-parallel
+
+bench: build ## How fast is an echo server on this machine's cores?
+	$(SPINDLE) bench echo $(ARGS)
+
+bench-floor: build ## Compare with the raw C floor, in turn (several minutes; keep the machine quiet)
+	Benchmarks/bench-floor $(ARGS)
+
+tidy: ## Check the house rules
+	tools/tidy
+
+format: ## Format the sources in place
+	swift format --in-place --recursive Package.swift Sources Tests
+
+lint: ## Check the format
+	swift format lint --strict --recursive Package.swift Sources Tests
+
+docs: setup ## Build the documentation; a warning is an error
+	tools/docs
+
+static: setup ## The command for deployment: Swift's libraries linked in
+	swift build -c release --product spindle --static-swift-stdlib --build-path .build/static
+	@echo "built .build/static/release/spindle"
+
+numa-vm: static ## Run a command in a small NUMA machine: make numa-vm ARGS='-- spindle topology'
+	@tools/setup qemu-system-x86 busybox-static
+	tools/numa-vm --program .build/static/release/spindle $(ARGS)
+
+examples: build ## Build and run every example
+	swift build -c release --product EchoExample
+	tools/run-examples
+
+check-bench: build ## A two-second benchmark, for truth and not for speed
+	$(SPINDLE) bench echo --duration 2s --json > /dev/null
+	$(SPINDLE) bench echo --duration 1s --size 16KiB --depth 4 --connections 8
+
+tsan: setup ## The concurrency tests under ThreadSanitizer
+	swift test --sanitize=thread --build-path .build/tsan --filter 'SpindleReactorTests|SpindleTests'
+
+ci: test lint tidy tsan docs examples check-bench ## Everything that CI runs
+
+clean: ## Remove what was built
+	rm -rf .build Benchmarks/Floor/build

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+public import SpindleReactor
+internal import Synchronization
+
+/// Makes the drivers of N reactors that share one simulated network, and their listening sockets.
+///
+/// Takes the place of `EpollDrivers`: an engine, or a `SimulatedScheduler`, can't tell the difference.
+public struct SimulatedDrivers: DriverProvider {
+    /// The network that all of them share.
+    public let network: SimulatedNetwork
+
+    /// Drivers on `network`; it must not have served another provider, since drivers are numbered in it.
+    public init(network: SimulatedNetwork) { self.network = network }
+
+    /// The driver of reactor `index`.
+    public func makeDriver(reactor index: Int, configuration: ReactorConfiguration) throws(Errno) -> any Driver {
+        makeSimulatedDriver(reactor: index, configuration: configuration)
+    }
+
+    /// The driver of reactor `index`, with its own type: for tests that look into it.
+    public func makeSimulatedDriver(reactor index: Int, configuration: ReactorConfiguration) -> SimulatedDriver {
+        network.state.withLock { state in
+            // Reactors may start in any order.
+            while state.readyLists.count <= index { state.readyLists.append(ReadyList()) }
+        }
+        return SimulatedDriver(network: network, index: index, configuration: configuration)
+    }
+
+    /// Takes the address; port 0 becomes one that is free.
+    ///
+    /// - Throws: EADDRINUSE, unless all who have the address share it; EMFILE over the descriptor limit.
+    public func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> SocketHandle {
+        try network.state.withLock { state throws(Errno) in try state.bind(address, options) }
+    }
+
+    /// The address that `bind` got.
+    public func localAddress(of socket: SocketHandle) throws(Errno) -> SocketAddress {
+        guard let address = network.state.withLock({ $0.localAddress(of: socket) }) else { throw .badDescriptor }
+        return address
+    }
+
+    /// Lets connections queue up; the backlog is clamped to the network's `maximumBacklog`.
+    public func listen(_ socket: SocketHandle, backlog: Int) throws(Errno) -> Int {
+        network.state.withLock { $0.listen(socket, backlog: backlog) }
+    }
+
+    /// Chooses the group's sockets by `program` from now on.
+    public func steer(_ socket: SocketHandle, by program: SteeringProgram) throws(Errno) {
+        network.state.withLock { state in
+            state.programs[state.listeners[state.listenerIndex(socket)].address] = program
+        }
+    }
+
+    /// Closes a socket that no driver has taken over.
+    public func close(_ socket: SocketHandle) {
+        network.state.withLock { $0.closeDescriptor(socket, reset: false) }
+    }
+}
+
+extension NetworkState {
+    func localAddress(of handle: SocketHandle) -> SocketAddress? {
+        switch target(of: handle) {
+        case .socket(let id): self[id].localAddress
+        case .listener: listeners[listenerIndex(handle)].address
+        }
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SpindleSystem
+import Testing
+
+@testable import Spindle
+
+/// One suite for all that starts engines: they count descriptors and threads, so they run one after the other.
+@Suite(.serialized, .timeLimit(.minutes(2)), .leavesNothing)
+struct EngineTests {
+    static let reactorCounts = [1, 2, 4]
+
+    @Test("what is sent comes back, byte for byte, from one byte to several MiB", arguments: reactorCounts)
+    func echo(reactors: Int) async throws {
+        let server = try engine(reactors: reactors)
+        let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
+        try server.start()
+        let client = try Client()
+        for count in [0, 1, 2, 4095, 65_536, 65_537, 3_000_000] {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+            let outcome = await client.exchange(bytes, with: address)
+            #expect(outcome.received == bytes)
+            #expect(outcome.reason.map { "\($0)" } == "done")
+        }
+        await client.stop()
+        await server.stop()
+    }
+
+    @Test("N6: port 0 gives one port to all reactors, over IPv4 and IPv6", arguments: reactorCounts)
+    func onePort(reactors: Int) async throws {
+        let server = try engine(reactors: reactors)
+        let listener = try server.listen(on: .any(port: 0)) { Echo($0) }
+        #expect(listener.address.port != 0)
+        try server.start()
+        let client = try Client()
+        for target in [SocketAddress.loopback(port: listener.address.port), .loopback6(port: listener.address.port)] {
+            let outcome = await client.exchange([1, 2, 3], with: target)
+            #expect(outcome.received == [1, 2, 3])
+        }
+        await client.stop()
+        await server.stop()
+    }
+
+    @Test("C39: a busy port is an error with its address and reason, before anything starts", arguments: reactorCounts)
+    func busyPort(reactors: Int) async throws {
+        let first = try engine(reactors: reactors)
+        let address = try first.listen(on: .loopback(port: 0)) { Echo($0) }.address
+        try first.start()
+        let second = try engine(reactors: reactors)
+        #expect(throws: ListenError(address: address, errno: .addressInUse)) {
+            try second.listen(on: address) { Echo($0) }
+        }
+        await first.stop()
+    }
+
+    @Test("C39: stopListening leaves live connections alone, and the port can be listened on again")
+    func stopListening() async throws {
+        let server = try engine(reactors: 2)
+        let listener = try server.listen(on: .loopback(port: 0)) { Echo($0) }
+        try server.start()
+        let client = try Client()
+        let live = await client.open(listener.address, sending: [7])
+        await listener.stopListening()
+        let refused = await client.exchange([1], with: listener.address)
+        #expect(refused.error != nil)
+        let again = try server.listen(on: listener.address) { Echo($0) }
+        let served = await client.exchange([2], with: again.address)
+        #expect(served.received == [2])
+        live.close()
+        let outcome = await live.ended()
+        #expect(outcome.received == [7])
+        await client.stop()
+        await server.stop()
+    }
+
+    @Test("C48: stop is idempotent, a second start is refused, and a stopped engine starts again")
+    func restart() async throws {
+        let server = try engine(reactors: 2)
+        let client = try Client()
+        await server.stop()
+        for round in 1...3 {
+            let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
+            try server.start()
+            #expect(throws: StartError.self) { try server.start() }
+            let outcome = await client.exchange([UInt8(round)], with: address)
+            #expect(outcome.received == [UInt8(round)])
+            async let one: Void = server.stop()
+            async let two: Void = server.stop()
+            _ = await (one, two)
+            #expect(server.phase == .idle)
+        }
+        await client.stop()
+    }
+
+    @Test("several engines live in one process, each with its own reactors")
+    func severalEngines() async throws {
+        let servers = try (0..<3).map { _ in try engine(reactors: 2) }
+        let client = try Client()
+        for (index, server) in servers.enumerated() {
+            let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
+            try server.start()
+            let outcome = await client.exchange([UInt8(index)], with: address)
+            #expect(outcome.received == [UInt8(index)])
+        }
+        await client.stop()
+        for server in servers { await server.stop() }
+    }
+
+    @Test("C49: a stop lets what was written arrive before it closes")
+    func drainSendsWhatWasWritten() async throws {
+        final class Sender: StreamProtocol {
+            let transport: any StreamTransport
+            let made: @Sendable () -> Void
+            init(_ transport: any StreamTransport, made: @escaping @Sendable () -> Void) {
+                self.transport = transport
+                self.made = made
+            }
+            func connectionMade() {
+                transport.write([UInt8](repeating: 9, count: 4 << 20))
+                made()
+            }
+            func dataReceived(_ bytes: Span<UInt8>) {}
+        }
+        let server = try engine(reactors: 1)
+        let written = Gate()
+        let address = try server.listen(on: .loopback(port: 0)) { Sender($0, made: { written.arrive() }) }.address
+        try server.start()
+        let client = try Client()
+        let connection = await client.open(address)
+        await written.wait()
+        await server.stop(deadline: .seconds(20))
+        let outcome = await connection.ended()
+        #expect(outcome.received.count == 4 << 20)
+        await client.stop()
+    }
+
+    @Test("C49: what has not finished by the deadline ends with engineStopped")
+    func drainDeadline() async throws {
+        final class Stubborn: StreamProtocol {
+            let transport: any StreamTransport
+            let lost: @Sendable (String) -> Void
+            init(_ transport: any StreamTransport, lost: @escaping @Sendable (String) -> Void) {
+                self.transport = transport
+                self.lost = lost
+            }
+            func connectionMade() { transport.write([UInt8](repeating: 1, count: 12 << 20)) }
+            func dataReceived(_ bytes: Span<UInt8>) {}
+            func connectionLost(_ reason: DisconnectReason) { lost("\(reason)") }
+        }
+        let server = try engine(reactors: 1)
+        let reasons = Recorder<String>()
+        let address = try server.listen(on: .loopback(port: 0)) { Stubborn($0, lost: reasons.add) }.address
+        try server.start()
+        // A peer that never reads: a bare socket that only connects.
+        let peer = try StreamSocket.open(for: address)
+        try peer.connect(to: address)
+        let accepted = Gate()
+        server.callWhenRunning { reactor in
+            reactor.callRepeatedly(every: .milliseconds(1)) { _ in
+                if reactor.connectionCount == 1 { accepted.arrive() }
+            }
+        }
+        await accepted.wait()
+        await server.stop(deadline: .milliseconds(50))
+        #expect(reasons.values == ["the engine stopped"])
+        peer.close()
+    }
+
+    @Test("a reactor refuses connections over its limit and goes on when one leaves")
+    func connectionLimit() async throws {
+        let server = try engine(reactors: 1) { $0.limits.maximumConnections = 2 }
+        let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
+        try server.start()
+        let client = try Client()
+        let first = await client.open(address, sending: [1])
+        _ = await client.open(address, sending: [2])
+        let third = await client.exchange([3], with: address, halfClose: false)
+        #expect(third.received.isEmpty)
+        #expect(server.snapshot()[.refused] == 1)
+        first.close()
+        _ = await first.ended()
+        await client.stop()
+        await server.stop()
+    }
+}
