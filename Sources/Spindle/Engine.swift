@@ -4,7 +4,6 @@ public import SpindleCore
 public import SpindleReactor
 internal import SpindleSystem
 public import SpindleTopology
-internal import Synchronization
 
 /// All reactors of a server: one per core, with their listeners, mailboxes, start and stop.
 ///
@@ -35,7 +34,7 @@ public final class Engine: Sendable {
     public let placement: Placement
     package let log: any LogSink
     let drivers: any DriverProvider
-    let state: Mutex<EngineState>
+    let state: Guarded<EngineState>
 
     /// Plans where reactors will run; starts nothing.
     ///
@@ -63,7 +62,7 @@ public final class Engine: Sendable {
         let plan: Placement
         if let placement { plan = placement } else { plan = try Placement.plan(configuration.placement, on: machine) }
         self.placement = plan
-        state = Mutex(EngineState(mailroom: Engine.makeMailroom(plan, configuration)))
+        state = Guarded(EngineState(mailroom: Engine.makeMailroom(plan, configuration)))
     }
 
     static func makeMailroom(_ placement: Placement, _ configuration: EngineConfiguration) -> Mailroom {

@@ -4,7 +4,6 @@ public import SpindleCore
 public import SpindleReactor
 internal import SpindleSystem
 internal import SpindleTopology
-internal import Synchronization
 
 /// Every counter of every core at one moment; what `--stats`, the benchmark and metrics read, and nothing else.
 ///
@@ -65,7 +64,7 @@ extension Engine {
 
     /// The CPU time that each reactor's thread has used, by index; empty when the engine does not run.
     public func cpuTimes() async -> [Duration] {
-        let times = Mutex([Int: Duration]())
+        let times = Guarded([Int: Duration]())
         await onEveryReactor { reactor in
             let time = Duration.nanoseconds(Int64(clamping: SystemClock.threadCPUNanoseconds()))
             times.withLock { $0[reactor.index] = time }

@@ -4,7 +4,6 @@ internal import SpindleCore
 internal import SpindleReactor
 internal import SpindleSystem
 internal import SpindleTopology
-internal import Synchronization
 
 /// The thread of one reactor: finds its place, makes the reactor there, runs it.
 struct ReactorThread: Sendable {
@@ -53,7 +52,7 @@ struct ReactorThread: Sendable {
 
 /// The reactors that could not be made.
 final class FailureList: Sendable {
-    private let failures = Mutex<[(index: Int, errno: Errno)]>([])
+    private let failures = Guarded<[(index: Int, errno: Errno)]>([])
 
     func add(_ index: Int, _ errno: Errno) { failures.withLock { $0.append((index, errno)) } }
 

@@ -9,18 +9,18 @@ internal import Synchronization
 final class SignalWatcher: Sendable {
     private let engine: Engine
     private let event: EventDescriptor
-    private let catcher: Mutex<SignalCatcher?>
+    private let catcher: Guarded<SignalCatcher?>
     private let isStopped = Atomic<Bool>(false)
 
     /// Installs the handlers; the ones before are kept for `stop`.
     init(engine: Engine) throws(Errno) {
         self.engine = engine
         event = try EventDescriptor()
-        var catcher = SignalCatcher(event: event)
+        let catcher = SignalCatcher(event: event)
         _ = try catcher.catchSignal(SignalCatcher.terminate, onlyIfDefault: false)
         _ = try catcher.catchSignal(SignalCatcher.interrupt, onlyIfDefault: true)
         _ = try catcher.catchSignal(SignalCatcher.user2, onlyIfDefault: true)
-        self.catcher = Mutex(catcher)
+        self.catcher = Guarded(catcher)
     }
 
     /// Waits for signals on a thread of its own.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Spindle
+import SpindleSystem
 import SpindleTopology
-import Synchronization
 
 /// Text and JSON about an engine.
 enum Report {
@@ -56,7 +56,7 @@ enum Report {
 
 /// The last snapshot before the reactors went.
 final class FinalSnapshot: Sendable {
-    private let snapshot = Mutex<EngineSnapshot?>(nil)
+    private let snapshot = Guarded<EngineSnapshot?>(nil)
     func set(_ value: EngineSnapshot) { snapshot.withLock { $0 = value } }
     var get: EngineSnapshot? { snapshot.withLock { $0 } }
 }

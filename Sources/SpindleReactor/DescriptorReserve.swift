@@ -2,7 +2,6 @@
 
 internal import SpindleCore
 internal import SpindleSystem
-internal import Synchronization
 
 /// One descriptor held back for the whole process, to take and close connections when all others are used up.
 ///
@@ -10,9 +9,9 @@ internal import Synchronization
 /// One per process and not per core: descriptors are per process, and a core's private reserve would be taken by
 /// its neighbour in the moment between close and accept.
 package final class DescriptorReserve: Sendable {
-    private let held: Mutex<CInt?>
+    private let held: Guarded<CInt?>
 
-    package init() { held = Mutex(DescriptorLimit.reserve()) }
+    package init() { held = Guarded(DescriptorLimit.reserve()) }
 
     deinit { held.withLock { if let descriptor = $0 { Descriptor.close(descriptor) } } }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SpindleSystem
 internal import Synchronization
 
 /// What the reactors of an engine share: their handles, the mailboxes between them, and the channels' receivers.
@@ -11,7 +12,7 @@ internal import Synchronization
     private let capacity: Int
     private let nodes: [Int?]
     private let rings: UnsafeMutablePointer<Atomic<UnsafeMutableRawPointer?>>
-    private let receivers = Mutex<[@Sendable () -> MailReceiver]>([])
+    private let receivers = Guarded<[@Sendable () -> MailReceiver]>([])
 
     /// - Parameters:
     ///   - reactorCount: At least 1.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import SpindleCore
+internal import SpindleSystem
 internal import Synchronization
 
 /// What became of a job or message for another reactor.
@@ -25,7 +26,7 @@ public final class ReactorHandle: Sendable {
     package let recorder = TurnRecorder()
     /// The bit of the bitmap that stands for the inbox.
     let inboxBit: Int
-    private let waker = Mutex<(any DriverWaker)?>(nil)
+    private let waker = Guarded<(any DriverWaker)?>(nil)
     private let stopped = Atomic<Bool>(false)
 
     package init(index: Int, reactorCount: Int, configuration: ReactorConfiguration) {

@@ -42,7 +42,7 @@ public enum TurnPhase: Int, CaseIterable, Sendable {
     private var longestCallback: UInt64 = 0
     private let startTicks = SystemClock.ticks()
     private let startTime = SystemClock.now()
-    private let published = Mutex<(callback: UInt64, type: String)>((0, ""))
+    private let published = Guarded<(callback: UInt64, type: String)>((0, ""))
 
     package init() {
         let count = TurnRecorder.turnCount * TurnRecorder.recordWords

@@ -8,7 +8,7 @@ package import SpindleCore
 /// A handler, not signalfd(2): a signal of the process may be delivered to any thread that does not block it,
 /// and threads that were started before the mask was set (Swift's pool) do not.
 /// One catcher at a time in a process; the engine that runs signals owns it.
-package struct SignalCatcher: ~Copyable {
+package final class SignalCatcher {
     /// The signals of an engine, by their Linux numbers.
     package static let interrupt: CInt = 2
     package static let user2: CInt = 12
@@ -24,7 +24,7 @@ package struct SignalCatcher: ~Copyable {
     ///
     /// - Parameter onlyIfDefault: Leave a handler alone that the program installed itself.
     /// - Returns: True when it is caught now.
-    package mutating func catchSignal(_ signal: CInt, onlyIfDefault: Bool) throws(Errno) -> Bool {
+    package func catchSignal(_ signal: CInt, onlyIfDefault: Bool) throws(Errno) -> Bool {
         guard try checked(cl_catch_signal(signal, event.rawValue, onlyIfDefault ? 1 : 0)) == 1 else { return false }
         caught.append(signal)
         return true

@@ -4,19 +4,18 @@ import Glibc
 import Spindle
 import SpindleSystem
 import SpindleTopology
-import Synchronization
 import Testing
 
 /// Keeps what was logged.
 final class CapturedLog: LogSink {
-    private let records = Mutex<[LogRecord]>([])
+    private let records = Guarded<[LogRecord]>([])
     func write(_ record: LogRecord) { records.withLock { $0.append(record) } }
     var messages: [String] { records.withLock { $0.map(\.message) } }
 }
 
 /// Keeps values from any thread, in order.
 final class Recorder<Value: Sendable>: Sendable {
-    private let kept = Mutex<[Value]>([])
+    private let kept = Guarded<[Value]>([])
     func add(_ value: Value) { kept.withLock { $0.append(value) } }
     var values: [Value] { kept.withLock { $0 } }
 }
@@ -27,9 +26,9 @@ final class Gate: Sendable {
         var missing: Int
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
-    private let state: Mutex<State>
+    private let state: Guarded<State>
 
-    init(_ count: Int = 1) { state = Mutex(State(missing: count)) }
+    init(_ count: Int = 1) { state = Guarded(State(missing: count)) }
 
     func arrive() {
         let waiters = state.withLock { state in
@@ -212,7 +211,7 @@ final class Client: Sendable {
     final class Connection: Sendable {
         let madeGate = Gate()
         private let endedGate = Gate()
-        private let outcome = Mutex(Outcome())
+        private let outcome = Guarded(Outcome())
         private let handle: ReactorHandle
 
         init(_ handle: ReactorHandle) { self.handle = handle }

@@ -38,6 +38,15 @@ struct CgroupLimitsTests {
         #expect(machine.notes.isEmpty)
     }
 
+    @Test("v1's largest number alone is no limit, on any page size", arguments: [12, 14, 16])
+    func v1NoLimit(pageShift: Int) {
+        var contents = Fixture.cgroupV1.contents
+        let text = "\((Int.max >> pageShift) << pageShift)\n"
+        contents["/sys/fs/cgroup/memory/memory.limit_in_bytes"] = Array(text.utf8)
+        contents["/sys/fs/cgroup/memory/child/memory.limit_in_bytes"] = Array(text.utf8)
+        #expect(MachineTopology(reading: SystemFiles(bytes: contents)).cgroup.memoryBytes == nil)
+    }
+
     @Test("on a hybrid host each controller is read in its own hierarchy")
     func hybrid() {
         let limits = Fixture.cgroupHybrid.machine.cgroup
