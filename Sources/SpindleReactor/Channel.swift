@@ -12,11 +12,12 @@ public struct Channel<Message: Sendable>: Sendable {
     private let mailroom: Mailroom
     private let id: UInt32
     private let handler: @Sendable (Message, Int) throws -> Void
+    private let undelivered: (@Sendable (Message, Int) -> Void)?
 
     /// - Parameters:
     ///   - mailroom: The engine's.
     ///   - undelivered: Told of messages that a reactor did not handle before it stopped, on the thread that
-    ///     finishes the engine.
+    ///     finishes the engine; of those that travelled as jobs, on the reactor's own or the last that held them.
     ///   - handler: Runs on the receiving reactor; `sender` is the index of the sending reactor, or -1 for a
     ///     thread that is none. An error that it throws is logged.
     package init(
@@ -26,6 +27,7 @@ public struct Channel<Message: Sendable>: Sendable {
     ) {
         self.mailroom = mailroom
         self.handler = handler
+        self.undelivered = undelivered
         id = mailroom.addChannel { ChannelReceiver(handler: handler, undelivered: undelivered) }
     }
 
@@ -44,9 +46,19 @@ public struct Channel<Message: Sendable>: Sendable {
             }
             if let result { return result }
         }
+        return submit(message, to: receiver)
+    }
+
+    private func submit(_ message: Message, to receiver: Int) -> SubmitResult {
         let handler = handler
         let sender = Reactor.current.map { $0.mailroom === mailroom ? $0.index : -1 } ?? -1
-        return mailroom.handles[receiver].submit { try handler(message, sender) }
+        let handle = mailroom.handles[receiver]
+        guard let undelivered else { return handle.submit { try handler(message, sender) } }
+        let travelling = TravellingMessage(message) { undelivered($0, receiver) }
+        let result = handle.submit { if let message = travelling.take() { try handler(message, sender) } }
+        // Not taken: the caller knows, so nobody else is told.
+        if result != .sent { _ = travelling.take() }
+        return result
     }
 
     /// Sends `message` to every reactor of the engine, this one included.
@@ -63,12 +75,28 @@ public struct Channel<Message: Sendable>: Sendable {
         guard reactor.mailroom === mailroom, reactor.index != receiver else { return nil }
         guard let payload = unsafe reactor.outbox.reserve(to: receiver, channel: id, in: reactor) else {
             reactor.counters.add(.mailFull)
+            reactor.outbox.publishRest(to: receiver, of: reactor)
             return mailroom.handles[receiver].isStopped ? .stopped : .full
         }
         unsafe ChannelReceiver<Message>.put(message, into: payload)
         reactor.outbox.commit(to: receiver, of: reactor)
         return .sent
     }
+}
+
+/// A message that travels as a job: it reports itself undelivered when it goes without having been taken.
+private final class TravellingMessage<Message: Sendable>: Sendable {
+    private let message: Guarded<Message?>
+    private let undelivered: @Sendable (Message) -> Void
+
+    init(_ message: Message, undelivered: @escaping @Sendable (Message) -> Void) {
+        self.message = Guarded(message)
+        self.undelivered = undelivered
+    }
+
+    deinit { if let message = take() { undelivered(message) } }
+
+    func take() -> Message? { message.withLock { $0.take() } }
 }
 
 /// Takes the messages of one channel out of mailboxes, on one reactor.

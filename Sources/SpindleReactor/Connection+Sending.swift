@@ -7,7 +7,7 @@ extension Connection {
         reactor.preconditionCurrent()
         guard !bytes.isEmpty else { return }
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
-        guard reactor.corked === self, queue.isEmpty else { return enqueue(bytes) }
+        guard reactor.corked == token, queue.isEmpty else { return enqueue(bytes) }
         if reactor.cork.append(bytes) { return }
         sendUncopied(bytes)
     }
@@ -16,7 +16,7 @@ extension Connection {
         reactor.preconditionCurrent()
         guard !chunk.isEmpty else { return }
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
-        if reactor.corked === self, queue.isEmpty, reactor.cork.append(chunk.bytes) { return }
+        if reactor.corked == token, queue.isEmpty, reactor.cork.append(chunk.bytes) { return }
         moveCorkToQueue()
         queue.append(chunk)
         reactor.counters.add(.bufferedBytes, chunk.count)
@@ -103,7 +103,7 @@ extension Connection {
     }
 
     private func moveCorkToQueue() {
-        guard reactor.corked === self, reactor.cork.count > 0 else { return }
+        guard reactor.corked == token, reactor.cork.count > 0 else { return }
         enqueueCork(from: 0)
         reactor.cork.removeAll()
     }

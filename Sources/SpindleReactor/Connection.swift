@@ -78,7 +78,7 @@ final class Connection: StreamTransport {
         }
     }
 
-    var bufferedByteCount: Int { queue.byteCount + (reactor.corked === self ? reactor.cork.count : 0) }
+    var bufferedByteCount: Int { queue.byteCount + (reactor.corked == token ? reactor.cork.count : 0) }
 
     var isWritable: Bool { state.acceptsWrites }
 

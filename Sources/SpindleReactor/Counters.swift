@@ -63,7 +63,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case mailReceived
     /// Messages refused because a mailbox was full.
     case mailFull
-    /// Messages that a stopping reactor did not handle.
+    /// Messages and jobs that a stopping reactor did not handle.
     case mailUndelivered
     /// Jobs taken from the inbox of foreign threads.
     case inboxJobs

@@ -11,9 +11,11 @@ public struct EventToken: Equatable, Sendable {
     /// How often the slot had been given away before.
     let generation: UInt32
 
-    static let listenerBit: UInt32 = 1 << 31
+    static var listenerBit: UInt32 { 1 << 31 }
     /// The driver's own waker.
-    static let waker = EventToken(slot: .max, generation: .max)
+    static var waker: EventToken { EventToken(slot: .max, generation: .max) }
+    /// No registration has this one.
+    static var none: EventToken { EventToken(slot: .max, generation: 0) }
 
     init(slot: UInt32, generation: UInt32) {
         self.slot = slot

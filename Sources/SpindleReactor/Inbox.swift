@@ -29,7 +29,7 @@ internal import Synchronization
     func push(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
         guard waiting.add(1, ordering: .relaxed).newValue <= capacity else {
             waiting.subtract(1, ordering: .relaxed)
-            return .full
+            return unsafe head.load(ordering: .relaxed) == Inbox.closed ? .stopped : .full
         }
         let node = Node(job)
         // The stack's own reference; `takeAll` gives it up.
@@ -38,6 +38,8 @@ internal import Synchronization
         while true {
             if unsafe top == Inbox.closed {
                 unsafe Unmanaged<Node>.fromOpaque(pointer).release()
+                // Not one that waits: or the inbox would fill up with refusals, and answer `.full` for ever after.
+                waiting.subtract(1, ordering: .relaxed)
                 return .stopped
             }
             unsafe node.next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
@@ -60,12 +62,10 @@ internal import Synchronization
     func close() -> Int { unsafe take(leaving: Inbox.closed).count }
 
     private func take(leaving replacement: UnsafeMutableRawPointer?) -> [@Sendable () throws -> Void] {
+        // Looked at first, and not put back after: a job pushed in between would be lost. Only this thread closes.
+        guard unsafe head.load(ordering: .relaxed) != Inbox.closed else { return [] }
         var jobs: [@Sendable () throws -> Void] = []
         let top = unsafe head.exchange(replacement, ordering: .acquiring)
-        guard unsafe top != Inbox.closed else {
-            unsafe head.store(Inbox.closed, ordering: .relaxed)
-            return []
-        }
         var next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
         while let current = unsafe next {
             let node = unsafe current.takeRetainedValue()

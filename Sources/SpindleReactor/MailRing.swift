@@ -25,8 +25,8 @@ internal import Synchronization
     private let mask: UInt64
     private let publishedTail: UnsafeMutablePointer<Atomic<UInt64>>
     private let publishedHead: UnsafeMutablePointer<Atomic<UInt64>>
-    private let producer: UnsafeMutablePointer<(tail: UInt64, knownHead: UInt64)>
-    private let consumer: UnsafeMutablePointer<(head: UInt64, knownTail: UInt64)>
+    private let producer: UnsafeMutablePointer<RingProducer>
+    private let consumer: UnsafeMutablePointer<RingConsumer>
     private let slots: UnsafeMutableRawPointer
 
     /// - Parameters:
@@ -42,13 +42,13 @@ internal import Synchronization
         let base = unsafe memory.base
         unsafe publishedTail = base.bindMemory(to: Atomic<UInt64>.self, capacity: 1)
         unsafe publishedHead = (base + 128).bindMemory(to: Atomic<UInt64>.self, capacity: 1)
-        unsafe producer = (base + 256).bindMemory(to: (tail: UInt64, knownHead: UInt64).self, capacity: 1)
-        unsafe consumer = (base + 384).bindMemory(to: (head: UInt64, knownTail: UInt64).self, capacity: 1)
+        unsafe producer = (base + 256).bindMemory(to: RingProducer.self, capacity: 1)
+        unsafe consumer = (base + 384).bindMemory(to: RingConsumer.self, capacity: 1)
         unsafe slots = unsafe base + MailRing.headerBytes
         unsafe publishedTail.initialize(to: Atomic(0))
         unsafe publishedHead.initialize(to: Atomic(0))
-        unsafe producer.initialize(to: (0, 0))
-        unsafe consumer.initialize(to: (0, 0))
+        unsafe producer.initialize(to: RingProducer())
+        unsafe consumer.initialize(to: RingConsumer())
     }
 
     // MARK: Producer
@@ -56,11 +56,7 @@ internal import Synchronization
     /// The payload of the next free slot, 48 bytes, or nil when the ring is full. Taken by `commit`.
     @inline(__always)
     @unsafe func reserve(channel: UInt32) -> UnsafeMutableRawPointer? {
-        let tail = unsafe producer.pointee.tail
-        if unsafe tail &- producer.pointee.knownHead > mask {
-            unsafe producer.pointee.knownHead = publishedHead.pointee.load(ordering: .acquiring)
-            if unsafe tail &- producer.pointee.knownHead > mask { return nil }
-        }
+        guard let tail = unsafe producer.pointee.reserve(mask: mask, in: self) else { return nil }
         let slot = unsafe slots + Int(tail & mask) * MailRing.slotBytes
         unsafe slot.storeBytes(of: channel, as: UInt32.self)
         unsafe slot.storeBytes(of: tail, toByteOffset: 8, as: UInt64.self)
@@ -69,22 +65,18 @@ internal import Synchronization
 
     /// The reserved slot is filled; the consumer sees it after `publish`.
     @inline(__always)
-    func commit() { unsafe producer.pointee.tail &+= 1 }
+    func commit() { unsafe producer.pointee.commit() }
 
     /// Lets the consumer see what was committed. The doorbell's OR is the fence that follows.
     @inline(__always)
-    func publish() { unsafe publishedTail.pointee.store(producer.pointee.tail, ordering: .releasing) }
+    func publish() { unsafe producer.pointee.publish(in: self) }
 
     // MARK: Consumer
 
     /// The first message: its channel and its payload; nil when there is none. Given back by `release`.
     @inline(__always)
     @unsafe func next() -> (channel: UInt32, payload: UnsafeMutableRawPointer)? {
-        let head = unsafe consumer.pointee.head
-        if unsafe head == consumer.pointee.knownTail {
-            unsafe consumer.pointee.knownTail = publishedTail.pointee.load(ordering: .acquiring)
-            if unsafe head == consumer.pointee.knownTail { return nil }
-        }
+        guard let head = unsafe consumer.pointee.next(in: self) else { return nil }
         let slot = unsafe slots + Int(head & mask) * MailRing.slotBytes
         // The same property is checked on both sides: what is taken as number n was put as number n.
         let sequence = unsafe slot.load(fromByteOffset: 8, as: UInt64.self)
@@ -94,9 +86,25 @@ internal import Synchronization
 
     /// The first message's payload was moved out.
     @inline(__always)
-    func consume() { unsafe consumer.pointee.head &+= 1 }
+    func consume() { unsafe consumer.pointee.consume() }
 
     /// Lets the producer use the consumed slots again.
     @inline(__always)
-    func release() { unsafe publishedHead.pointee.store(consumer.pointee.head, ordering: .releasing) }
+    func release() { unsafe consumer.pointee.release(in: self) }
+}
+
+extension MailRing: RingMemory {
+    typealias Interruption = Never
+
+    @inline(__always)
+    func loadTail() -> UInt64 { unsafe publishedTail.pointee.load(ordering: .acquiring) }
+
+    @inline(__always)
+    func storeTail(_ tail: UInt64) { unsafe publishedTail.pointee.store(tail, ordering: .releasing) }
+
+    @inline(__always)
+    func loadHead() -> UInt64 { unsafe publishedHead.pointee.load(ordering: .acquiring) }
+
+    @inline(__always)
+    func storeHead(_ head: UInt64) { unsafe publishedHead.pointee.store(head, ordering: .releasing) }
 }

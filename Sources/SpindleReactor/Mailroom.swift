@@ -29,6 +29,7 @@ internal import Synchronization
     }
 
     deinit {
+        discardUndelivered()
         for index in 0..<handles.count * handles.count {
             // The mailroom's own reference, taken in `ring(from:to:)`.
             if let ring = unsafe rings[index].load(ordering: .acquiring) {
@@ -64,7 +65,8 @@ internal import Synchronization
 
     func makeReceiver(_ channel: UInt32) -> MailReceiver { receivers.withLock { $0[Int(channel)] }() }
 
-    /// Takes out what nobody will handle any more, reporting it. After all reactors have stopped.
+    /// Takes out what nobody will handle any more, reporting it. After all reactors have stopped. The mailroom does
+    /// it itself when it goes: payloads may hold references, and descriptors.
     package func discardUndelivered() {
         for receiver in handles.indices {
             let counters = handles[receiver].counters

@@ -31,6 +31,11 @@ struct Outbox {
         if unpublished[receiver] >= Outbox.batchSize { publish(to: receiver, of: reactor) }
     }
 
+    /// Shows an unfinished batch: when the mailbox is full, the receiver could make no room for what follows.
+    mutating func publishRest(to receiver: Int, of reactor: Reactor) {
+        if unpublished[receiver] > 0 { publish(to: receiver, of: reactor) }
+    }
+
     /// Shows everything to its receivers and rings their bells.
     mutating func publishAll(of reactor: Reactor) {
         while let receiver = pending.last { publish(to: receiver, of: reactor) }

@@ -109,11 +109,11 @@ extension Reactor {
     /// Builds the protocol of a connection that stands, and lets it begin.
     func begin(_ connection: Connection, _ build: () throws -> (any StreamProtocol)?) {
         var proto: (any StreamProtocol)?
-        corked = connection
+        corked = connection.token
         do { proto = try build() } catch {
             write(.error, "buildProtocol threw \(error)", about: connection)
         }
-        corked = nil
+        corked = .none
         guard let proto, connection.state.isLive else {
             cork.removeAll()
             if proto == nil { counters.add(.refused) }

@@ -13,7 +13,7 @@ extension Reactor {
     func dropOutput(of connection: Connection) {
         counters.add(.bufferedBytes, -connection.queue.byteCount)
         connection.queue.removeAll()
-        if corked === connection { cork.removeAll() }
+        if corked == connection.token { cork.removeAll() }
     }
 
     /// Tells protocols that their connections ended, and closes these: a budget's worth, the rest next turn.

@@ -155,12 +155,12 @@ extension Reactor {
     @inline(__always)
     func enter(_ connection: Connection, _ body: (any StreamProtocol) throws -> Void) {
         guard let proto = connection.proto else { return }
-        corked = connection
+        corked = connection.token
         let start = SystemClock.ticks()
         do { try body(proto) } catch { fail(connection, error) }
         recorder.callbackEnded(since: start, of: proto)
         if connection.state.isLive { connection.sendCork() } else { cork.removeAll() }
-        corked = nil
+        corked = .none
     }
 
     private func fail(_ connection: Connection, _ error: any Error) {

@@ -8,8 +8,9 @@ extension Reactor {
         recorder.begin(.flush)
         flushOutput()
         closeEnded()
-        flushMail()
         if drained != nil, table.count == 0 { drained.take()?() }
+        // Last: whatever this phase has sent is shown before the reactor sleeps.
+        flushMail()
         recorder.end(.flush)
     }
 
@@ -29,7 +30,7 @@ extension Reactor {
 
     /// Has the connection settled at flush, or at the end of its own callback when that is running.
     func settleLater(_ connection: Connection) {
-        guard corked !== connection, !connection.state.flags.contains(.onFlushList) else { return }
+        guard corked != connection.token, !connection.state.flags.contains(.onFlushList) else { return }
         connection.state.flags.insert(.onFlushList)
         flushList.append(connection)
     }

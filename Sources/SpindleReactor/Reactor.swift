@@ -29,7 +29,7 @@ public final class Reactor {
     /// The receivers of channels that a message has come for, by channel.
     var receivers: [MailReceiver?] = []
     /// The connection whose callback runs: what it writes is corked.
-    var corked: Connection?
+    var corked = EventToken.none
     private var turnTime: MonotonicInstant
     private var connectionNumber: UInt64 = 0
 
@@ -115,11 +115,19 @@ public final class Reactor {
         perform {
             stopListening()
             endAllConnections()
-            wheel = TimerWheel(currentTick: wheel.currentTick)
-            jobs = JobQueue()
+            discardJobs()
             receivers = []
             turnHook = nil
         }
+    }
+
+    /// Gives up timers and jobs, and counts the jobs: some may have come from other threads.
+    private func discardJobs() {
+        counters.add(.mailUndelivered, jobs.count)
+        // Destroyed here and not in the assignments: what they hold may call back, undelivered messages do.
+        var (leftTimers, leftJobs) = (TimerWheel<TimerAction>(currentTick: wheel.currentTick), JobQueue())
+        swap(&leftTimers, &wheel)
+        swap(&leftJobs, &jobs)
     }
 
     private func beginTurn() {
@@ -137,10 +145,14 @@ public final class Reactor {
         return unsafe Unmanaged<Reactor>.fromOpaque(pointer).takeUnretainedValue()
     }
 
-    /// Runs `body` as if in a turn: for tests and for whoever drives turns by hand.
+    /// Runs `body` as if in a turn: for tests and for whoever drives turns by hand. What it has sent is shown at
+    /// its end, since no flush may follow.
     package func perform<Result>(_ body: () throws -> Result) rethrows -> Result {
         let previous = unsafe becomeCurrent()
-        defer { unsafe resign(previous) }
+        defer {
+            flushMail()
+            unsafe resign(previous)
+        }
         return try body()
     }
 
@@ -180,6 +192,6 @@ public final class Reactor {
 
     func checkInvariants() {
         table.checkInvariants()
-        precondition(corked == nil && cork.count == 0, "something is corked between callbacks")
+        precondition(corked == .none && cork.count == 0, "something is corked between callbacks")
     }
 }

@@ -11,18 +11,19 @@ package import SpindleCore
         let bits: UInt32
         /// Bytes can be read, room to write appeared, the peer closed its side. Errors and hang-ups come unasked.
         package static let stream = Interest(
-            bits: cl_epollin | cl_epollout | cl_epollrdhup | cl_epollet
+            bits: readable | writable | peerClosed | edgeTriggered
         )
         /// Connections wait to be accepted, or an eventfd was written to.
-        package static let incoming = Interest(bits: cl_epollin | cl_epollet)
+        package static let incoming = Interest(bits: readable | edgeTriggered)
     }
 
-    /// The event bits.
-    package static let readable = cl_epollin
-    package static let writable = cl_epollout
-    package static let peerClosed = cl_epollrdhup
-    package static let hangUp = cl_epollhup
-    package static let error = cl_epollerr
+    /// The event bits, checked against the headers in CLinux.c. Computed: a stored one costs a once-check a use.
+    package static var readable: UInt32 { 0x1 }
+    package static var writable: UInt32 { 0x4 }
+    package static var peerClosed: UInt32 { 0x2000 }
+    package static var hangUp: UInt32 { 0x10 }
+    package static var error: UInt32 { 0x8 }
+    private static var edgeTriggered: UInt32 { 1 << 31 }
 
     private let descriptor: Descriptor
     private let events: UnsafeMutablePointer<cl_epoll_event>

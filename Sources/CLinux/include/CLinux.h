@@ -24,8 +24,6 @@ typedef struct
     uint64_t data;
 } cl_epoll_event;
 
-extern const uint32_t cl_epollin, cl_epollout, cl_epollrdhup, cl_epollhup, cl_epollerr, cl_epollet;
-
 int cl_epoll_create(void);
 int cl_epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
 int cl_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data);

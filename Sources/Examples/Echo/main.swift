@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Spindle
 
 final class Echo: StreamProtocol {
@@ -12,4 +13,5 @@ let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 700
 let engine = try Engine()
 let listener = try engine.listen(on: .any(port: port)) { Echo($0) }
 print("echoing on \(listener.address) with \(engine.reactorCount) reactors")
+fflush(nil)
 try engine.run()

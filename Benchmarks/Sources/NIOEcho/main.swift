@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The peer on SwiftNIO, callback style, as an expert would tune it: one loop, one flush per read burst, a receive
+// buffer of fixed size (no resizing, no second read for a short one), NODELAY, watermarks out of the way.
+//
+// usage: NIOEcho [PORT]      prints `listening on 127.0.0.1:PORT`
+
+import NIOCore
+import NIOPosix
+
+final class EchoHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { context.write(data, promise: nil) }
+    func channelReadComplete(context: ChannelHandlerContext) { context.flush() }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
+
+let port = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 0
+let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+let server = try await ServerBootstrap(group: group)
+    .serverChannelOption(ChannelOptions.backlog, value: 4096)
+    .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
+    .serverChannelOption(ChannelOptions.maxMessagesPerRead, value: 256)
+    .childChannelOption(ChannelOptions.tcpOption(.tcp_nodelay), value: 1)
+    .childChannelOption(ChannelOptions.maxMessagesPerRead, value: 1)
+    .childChannelOption(ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65536))
+    .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(EchoHandler()) }
+    }
+    .bind(host: "127.0.0.1", port: port).get()
+print("listening on 127.0.0.1:\(server.localAddress?.port ?? 0)")
+// Output to a pipe is buffered otherwise, and the harness waits for the line.
+fflushAll()
+try await server.closeFuture.get()
+
+import Glibc
+func fflushAll() { fflush(nil) }
