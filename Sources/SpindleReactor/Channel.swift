@@ -35,7 +35,9 @@ public struct Channel<Message: Sendable>: Sendable {
     ///
     /// To the own reactor, and from a thread that is no reactor of this engine, it travels as a submitted job.
     ///
-    /// - Parameter receiver: 0..<the engine's reactor count.
+    /// - Parameters:
+    ///   - message: The value; gone from here once it was taken.
+    ///   - receiver: 0..<the engine's reactor count.
     /// - Returns: `.full` or `.stopped` when the message was not taken.
     @discardableResult
     public func send(_ message: Message, to receiver: Int) -> SubmitResult {

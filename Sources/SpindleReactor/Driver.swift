@@ -117,7 +117,9 @@ public protocol Driver: AnyObject {
 
     /// Waits for events or until the timeout has passed, and replaces the contents of `events`.
     ///
-    /// - Parameter timeout: Nanoseconds; 0 only polls, negative waits for ever. Ending early is allowed.
+    /// - Parameters:
+    ///   - timeout: Nanoseconds; 0 only polls, negative waits for ever. Ending early is allowed.
+    ///   - events: Gets the events, at most `eventsPerWait` of them.
     func wait(timeout: Int64, into events: inout ContiguousArray<DriverEvent>)
 
     /// Reports incoming connections of a listening socket with `token`.

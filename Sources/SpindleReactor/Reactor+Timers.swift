@@ -19,7 +19,9 @@ extension Reactor {
     /// ticks of 65.5 µs, and among equals in the order of calls. A delay of zero means the next turn, after the
     /// timers that are due by then. An error that `body` throws is logged.
     ///
-    /// - Parameter delay: Not negative.
+    /// - Parameters:
+    ///   - delay: Not negative.
+    ///   - body: Runs once on this reactor.
     @discardableResult
     public func callLater(_ delay: Duration, _ body: @escaping () throws -> Void) -> ReactorTimer {
         preconditionCurrent()

@@ -30,7 +30,7 @@ public struct LogicalCPU: Sendable, Equatable {
 
     /// A CPU; files are read by `MachineTopology(reading:)`, this is for machines made up in tests.
     ///
-    /// - Parameter core: nil means a core of its own.
+    /// Without `core`, it is a core of its own.
     public init(
         id: Int,
         isOnline: Bool = true,

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SpindleTopology
+import Testing
+
+@Suite
+struct ReadmeTests {
+    private static let root = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
+
+    private func text(_ path: String) throws -> String {
+        guard case .text(let text) = SystemFiles(root: ReadmeTests.root).read("/\(path)") else {
+            Issue.record("\(path) cannot be read")
+            return ""
+        }
+        return text
+    }
+
+    @Test("the README's echo server is the example that is built, line for line")
+    func echoServer() throws {
+        let readme = try text("README.md").split(separator: "\n", omittingEmptySubsequences: false)
+        let start = try #require(readme.firstIndex(of: "```swift"))
+        let block = readme[(start + 1)...].prefix { $0 != "```" }.filter { !$0.isEmpty }
+        #expect(block.count <= 10)
+        // The example takes its port from the command line, and keeps the listener to tell it.
+        let example = try text("Sources/Examples/Echo/main.swift")
+            .replacing("let listener = ", with: "").replacing("port: port)", with: "port: 7000)")
+            .split(separator: "\n").map(String.init)
+        var rest = example[...]
+        for line in block {
+            let index = try #require(rest.firstIndex(of: String(line)), "not in the example, or not in order: \(line)")
+            rest = rest[(index + 1)...]
+        }
+    }
+}
