@@ -59,7 +59,7 @@ let package = Package(
         layer("SpindleReactor", ["SpindleCore", "SpindleSystem"]),
         layer("SpindleSimulation", ["SpindleCore", "SpindleReactor"]),
         layer("Spindle", ["SpindleCore", "SpindleSystem", "SpindleTopology", "SpindleReactor", logging]),
-        layer("SpindleLoad", ["Spindle", "SpindleSystem", histogram]),
+        layer("SpindleLoad", ["Spindle", histogram]),
         .executableTarget(
             name: "SpindleCLI",
             dependencies: ["Spindle", "SpindleLoad", "SpindleTopology", "SpindleSystem", argumentParser, histogram],

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Spindle
-internal import SpindleSystem
+internal import Synchronization
 
 /// The workers of a run, by reactor. Each worker is touched on its own reactor only.
 // Sendable: the array is behind the lock; what is in it is handed out to the reactor of its index alone.
 final class WorkerSet: @unchecked Sendable {
-    private let lock = Guarded(State())
+    private let lock = Mutex(State())
     private struct State {
         var stopTime: ContinuousClock.Instant?
         var results: [Int: LoadWorkerResult] = [:]
@@ -26,7 +26,7 @@ final class WorkerSet: @unchecked Sendable {
     }
 
     func failures(_ engine: Engine) async -> [LoadFailure] {
-        let found = Guarded<[LoadFailure]>([])
+        let found = Mutex<[LoadFailure]>([])
         await onEach(engine) { worker in
             if let failure = worker.result.failure { found.withLock { $0.append(failure) } }
         }

@@ -128,7 +128,9 @@ internal import Synchronization
         case .bytes(let count):
             let bytes = unsafe UnsafeRawBufferPointer(buffer).assumingMemoryBound(to: UInt8.self)
             // A short read is a drained socket, epoll(7): what a fault held back comes with an edge of its own.
-            return unsafe .bytes(LentBytes(UnsafeBufferPointer(rebasing: bytes[..<count]), drained: count < buffer.count))
+            return unsafe .bytes(
+                LentBytes(UnsafeBufferPointer(rebasing: bytes[..<count]), drained: count < buffer.count)
+            )
         case .wouldBlock: return .wouldBlock
         case .end: return .endOfStream
         case .failed(let errno): return .failed(errno)

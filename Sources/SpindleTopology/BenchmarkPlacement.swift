@@ -131,12 +131,13 @@ private struct BenchmarkSplitter {
             let siblings = usable.subtracting(taken)
             if siblings.isEmpty {
                 warnings.append(
-                    "no CPU is left for the load generator: it shares the server's, and the figures are of both together"
+                    "no CPU is left for the load generator: it shares the server's, "
+                        + "and the figures are of both together"
                 )
             } else {
                 warnings.append(
-                    "no core is left for the load generator: it runs on SMT siblings of the server's cores (\(siblings)) "
-                        + "and slows them down"
+                    "no core is left for the load generator: it runs on SMT siblings of the server's cores "
+                        + "(\(siblings)) and slows them down"
                 )
             }
             let shared = siblings.isEmpty ? taken : siblings

@@ -5,7 +5,8 @@
 /// Made by `Placement.plan`, a pure function: the same request on the same machine gives the same placement, whatever
 /// order the machine's parts were listed in. Nothing is pinned or allocated here; the engine carries it out.
 public struct Placement: Sendable, Equatable {
-    /// No machine gets more reactors than this: each pair of reactors may have a mailbox, so memory grows with the square.
+    /// No machine gets more reactors than this: each pair of reactors may have a mailbox, so memory grows with the
+    /// square.
     public static let reactorLimit = 4_096
 
     /// Why threads are bound or float.
@@ -64,7 +65,8 @@ public struct Placement: Sendable, Equatable {
     /// Plans reactors for a request on a machine.
     ///
     /// - Usable are the CPUs in affinity mask ∩ cgroup cpuset ∩ `--cpuset` ∩ online, on `--numa-node` if given.
-    /// - Physical cores come first: performance cores, then efficiency cores, then SMT siblings (none without `allowSMT`).
+    /// - Physical cores come first: performance cores, then efficiency cores, then SMT siblings (none without
+    /// `allowSMT`).
     /// - `spread` deals them out evenly over nodes, then over L3 groups.
     /// - `near` fills the interface's node first, then the nodes by distance (all their cores before any SMT sibling).
     /// - `pack` fills one node, its SMT siblings too, and in it one L3 group after the other, before it takes a second

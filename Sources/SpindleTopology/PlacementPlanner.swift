@@ -130,7 +130,8 @@ struct PlacementPlanner {
         case .always:
             if let quota = machine.effectiveQuotaCPUs, !isOurs {
                 warnings.append(
-                    "bound to CPUs that others may be bound to as well (a quota of \(cpuCountText(quota)) on shared CPUs)"
+                    "bound to CPUs that others may be bound to as well "
+                        + "(a quota of \(cpuCountText(quota)) on shared CPUs)"
                 )
             }
             return .requested

@@ -51,7 +51,8 @@ public struct PlacementRequest: Sendable, Equatable {
     public var pin: Pinning
     /// Whether a core may get a second reactor on its SMT sibling (`--no-smt` sets false).
     public var allowSMT: Bool
-    /// Allows what is otherwise refused: more reactors than CPUs, the same CPU twice in `cpuList`, poll mode under a quota.
+    /// Allows what is otherwise refused: more reactors than CPUs, the same CPU twice in `cpuList`, poll mode under a
+    /// quota.
     public var oversubscribe: Bool
     /// Whether reactors spin instead of sleeping (`--poll-mode`): refused where a quota would freeze them.
     public var pollMode: Bool

@@ -66,7 +66,7 @@ struct EngineTests {
         let again = try server.listen(on: listener.address) { Echo($0) }
         let served = await client.exchange([2], with: again.address)
         #expect(served.received == [2])
-        live.close()
+        live.finishWriting()
         let outcome = await live.ended()
         #expect(outcome.received == [7])
         await client.stop()
@@ -177,7 +177,7 @@ struct EngineTests {
         let third = await client.exchange([3], with: address, halfClose: false)
         #expect(third.received.isEmpty)
         #expect(server.snapshot()[.refused] == 1)
-        first.close()
+        first.finishWriting()
         _ = await first.ended()
         await client.stop()
         await server.stop()

@@ -231,9 +231,9 @@ final class Client: Sendable {
             return outcome.withLock { $0 }
         }
 
-        /// Closes every connection of the client's reactor in an orderly way.
-        func close() {
-            handle.submit { Reactor.current?.loseAllConnections() }
+        /// Ends the writing side of every connection of the client's reactor: an echo server answers and closes.
+        func finishWriting() {
+            handle.submit { Reactor.current?.forEachConnection { $0.loseWriteConnection() } }
         }
     }
 }

@@ -89,6 +89,19 @@ struct MachineTopologyTests {
 
     private static let clocks = "/sys/devices/system/clocksource/clocksource0/available_clocksource"
 
+    @Test(
+        "a cache size is read with its unit, and is unknown when it is no size",
+        arguments: [
+            ("48K", 48 << 10), ("32M", 32 << 20), ("1G", 1 << 30), ("512", 512), ("0K", nil), ("-1K", nil), ("K", nil),
+            ("", nil), ("99999999999G", nil),
+        ] as [(String, Int?)]
+    )
+    func cacheSizes(text: String, bytes: Int?) {
+        var contents = Fixture.oneNode.contents
+        contents["/sys/devices/system/cpu/cpu0/cache/index3/size"] = Array(text.utf8)
+        #expect(MachineTopology(reading: SystemFiles(bytes: contents)).l3Groups.map(\.sizeBytes) == [bytes])
+    }
+
     @Test("node ids may be sparse and above 63, without CPUs or without memory")
     func sparseNodes() {
         let machine = Fixture.fourNodesSparse.machine
