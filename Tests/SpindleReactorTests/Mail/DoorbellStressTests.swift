@@ -69,6 +69,7 @@ extension StressTests {
                     } else {
                         _ = doorbell.take(word: 0)
                         seen = published.load(ordering: .acquiring)
+                        // tidy: allow banned: the protocol's announcement, nothing sleeps
                         sleeps = sleep()
                     }
                     meeting.meet()

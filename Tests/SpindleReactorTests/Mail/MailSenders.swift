@@ -117,6 +117,7 @@ final class ExchangeSide: @unchecked Sendable {
 
 /// Sends numbered messages, trying again in the next turn when the mailbox is full, until all are sent or the
 /// receiver has stopped. Core-local.
+// Sendable: handed to its reactor's thread once, in a job, and touched there alone.
 final class PatientSender: @unchecked Sendable {
     private let count: Int
     private let send: (Int) -> SubmitResult

@@ -156,7 +156,7 @@ extension StressTests {
             let there = Channel<Int>(crew.mailroom) { number, sender in back.send(number, to: sender) }
             async let running: Void = crew.run()
             await onThreads(1) { _ in
-                // Each message finds its receiver asleep, or about to sleep: the next is sent when the last was answered.
+                // Each message finds its receiver asleep, or about to: the next is sent when the last was answered.
                 for number in 1...rounds {
                     crew.handles[0].submit { there.send(number, to: 1) }
                     while answers.value < number { SystemThread.yield() }
