@@ -35,6 +35,7 @@ _Static_assert(sizeof(cl_epoll_event) == sizeof(struct epoll_event), "epoll_even
 
 // The numbers that Epoll.swift spells out.
 _Static_assert(EPOLLIN == 0x1 && EPOLLOUT == 0x4 && EPOLLERR == 0x8 && EPOLLHUP == 0x10, "epoll bits differ");
+_Static_assert(EPOLLPRI == 0x2, "epoll bits differ");
 _Static_assert(EPOLLRDHUP == 0x2000 && EPOLLET == 1u << 31, "epoll bits differ");
 
 // The calls of the hot path go by number: glibc's functions are cancellation points, and in a process with

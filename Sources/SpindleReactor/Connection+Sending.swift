@@ -45,7 +45,8 @@ extension Connection {
     /// Sends what a callback has written, when it has returned. One system call for an echo.
     @inline(__always)
     func sendCork() {
-        guard reactor.cork.count > 0 else { return }
+        // Chunks that did not fit in the cork went to the queue, behind what was corked.
+        guard reactor.cork.count > 0 else { return sendQueue() }
         let offered = reactor.cork.count
         let outcome = unsafe reactor.driver.send(reactor.cork.bytes, to: handle)
         guard let taken = account(outcome, offered: offered) else { return }
@@ -63,7 +64,8 @@ extension Connection {
             guard let taken = account(outcome, offered: offered) else { return }
             queue.removeFirst(taken)
             reactor.counters.add(.bufferedBytes, -taken)
-            if taken > 0 { waitingSince = reactor.now.nanoseconds }
+            // While draining, the close timeout counts from `loseConnection`, whatever trickles out meanwhile.
+            if taken > 0, state.phase == .open { waitingSince = reactor.now.nanoseconds }
         }
     }
 
@@ -84,14 +86,14 @@ extension Connection {
             return 0
         case .failed(let errno):
             reactor.cork.removeAll()
-            // Input that came before the break is still delivered: reading finds the same error at its end.
+            // Input that came before the break is still delivered, then the end is told with this error.
             if state.mayRead {
+                if sendError == nil { sendError = errno }
                 reactor.dropOutput(of: self)
                 state.flags.insert([.inputWaits, .inputIsFinal])
                 reactor.readLaterIfNeeded(self)
             } else {
-                reactor.counters.add(errno)
-                reactor.end(self, .lost(errno), reset: true)
+                reactor.end(self, brokenBy: errno)
             }
             return nil
         }

@@ -29,6 +29,9 @@ final class Connection: StreamTransport {
     /// Nanoseconds; 0 for never.
     var idleTimeout: UInt64
     var timer = TimerWheel<TimerAction>.ID.none
+    /// What a send failed with while input was still to be delivered. The kernel tells an error once: the read
+    /// that comes after it finds an orderly end.
+    var sendError: Errno?
 
     init(
         reactor: Reactor,

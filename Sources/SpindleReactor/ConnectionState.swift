@@ -49,6 +49,8 @@ struct ConnectionState {
         static let outputEnding = Flags(rawValue: 1 << 10)
         /// The peer was told that no more comes.
         static let outputEnded = Flags(rawValue: 1 << 11)
+        /// Urgent data is on the way: a receive stops at its mark, so a short read does not mean drained.
+        static let inputHasUrgent = Flags(rawValue: 1 << 12)
     }
 
     /// What the connection must do now.

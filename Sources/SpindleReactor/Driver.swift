@@ -41,10 +41,12 @@ public struct Readiness: OptionSet, Sendable {
     public static let hangUp = Readiness(rawValue: 8)
     /// The connection is broken.
     public static let error = Readiness(rawValue: 16)
+    /// Urgent data came or is announced; it is read in line, and reads stop at its mark. tcp(7).
+    public static let urgent = Readiness(rawValue: 32)
 
     /// After these no further edge comes: the socket must be read to its end.
     static let final: Readiness = [.peerClosed, .hangUp, .error]
-    static let input: Readiness = [.readable, .peerClosed, .hangUp, .error]
+    static let input: Readiness = [.readable, .peerClosed, .hangUp, .error, .urgent]
 }
 
 /// What asking for bytes gave.

@@ -155,7 +155,8 @@ extension Readiness {
         var readiness: Readiness = []
         if bits & Epoll.readable != 0 { readiness.insert(.readable) }
         if bits & Epoll.writable != 0 { readiness.insert(.writable) }
-        if bits & (Epoll.peerClosed | Epoll.hangUp | Epoll.error) != 0 {
+        if bits & (Epoll.peerClosed | Epoll.hangUp | Epoll.error | Epoll.urgent) != 0 {
+            if bits & Epoll.urgent != 0 { readiness.insert(.urgent) }
             if bits & Epoll.peerClosed != 0 { readiness.insert(.peerClosed) }
             if bits & Epoll.hangUp != 0 { readiness.insert(.hangUp) }
             if bits & Epoll.error != 0 { readiness.insert(.error) }

@@ -28,8 +28,11 @@ extension Reactor {
     }
 
     /// Stops accepting on the listener: what waits in its queue is served first, then the socket is closed.
+    ///
+    /// From within a callback that is in the next turn: serving means callbacks, and one runs at a time.
     package func stopListening(_ listenerID: Int) {
         preconditionCurrent()
+        guard corked == .none else { return callSoon { [unowned self] in stopListening(listenerID) } }
         for acceptor in acceptors.compactMap({ $0 }) where acceptor.listenerID == listenerID && !acceptor.isClosed {
             // A closed listener resets what is in its queue (tcp_migrate_req is off by default), so it is emptied.
             var rounds = 0
@@ -118,7 +121,10 @@ extension Reactor {
             cork.removeAll()
             if proto == nil { counters.add(.refused) }
             // Closed now and not from the queue: there is no protocol to tell, and the peer learns at once.
-            if connection.state.end() { close(connection, reset: false) }
+            if connection.state.end() {
+                dropOutput(of: connection)
+                close(connection, reset: false)
+            }
             return
         }
         connection.proto = proto

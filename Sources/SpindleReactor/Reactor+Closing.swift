@@ -10,6 +10,12 @@ extension Reactor {
         closeQueue.append(CloseQueue.Entry(connection: connection, reason: reason, reset: reset))
     }
 
+    /// Ends the connection because the network did.
+    func end(_ connection: Connection, brokenBy errno: Errno) {
+        counters.add(errno)
+        end(connection, .lost(errno), reset: true)
+    }
+
     func dropOutput(of connection: Connection) {
         counters.add(.bufferedBytes, -connection.queue.byteCount)
         connection.queue.removeAll()
@@ -46,6 +52,10 @@ extension Reactor {
         }
         guard let proto = connection.proto.take() else { return }
         counters.add(.liveProtocols, -1)
+        // A callback like the others, though nothing that it writes to this connection is taken.
+        let outer = corked
+        corked = connection.token
+        defer { corked = outer }
         do { try proto.connectionLost(reason) } catch {
             write(.error, "connectionLost threw \(error)", about: connection)
         }
@@ -66,13 +76,15 @@ extension Reactor {
             switch driver.receive(from: connection.handle, limit: budget) {
             case .bytes(let lent):
                 budget -= unsafe lent.pointer.count
-                if lent.drained, !connection.state.flags.contains(.inputIsFinal) { return }
+                if lent.drained, connection.state.flags.isDisjoint(with: [.inputIsFinal, .inputHasUrgent]) { return }
             case .wouldBlock: return
             case .endOfStream, .failed: return close(connection, reset: false)
             }
         }
-        // A peer that goes on sending is not worth more than a budget: it gets its reset.
-        close(connection, reset: true)
+        // More waits: the next turn goes on, until the linger timeout ends it.
+        guard !connection.state.flags.contains(.onReadyList) else { return }
+        connection.state.flags.insert(.onReadyList)
+        readyList.append(connection)
     }
 
     func close(_ connection: Connection, reset: Bool) {

@@ -28,7 +28,11 @@ extension Reactor {
 
         for connection in left {
             connection.state.flags.remove(.onReadyList)
-            if connection.state.flags.contains(.inputWaits) { readInput(of: connection) }
+            if connection.state.phase == .lingering {
+                discardInput(of: connection)
+            } else if connection.state.flags.contains(.inputWaits) {
+                readInput(of: connection)
+            }
             glance(&sinceGlance)
         }
         for acceptor in listeners {
@@ -70,15 +74,16 @@ extension Reactor {
     private func inputEvent(on connection: Connection, _ readiness: Readiness) {
         let isFinal = !readiness.isDisjoint(with: .final)
         if isFinal { connection.state.flags.insert(.inputIsFinal) }
+        if readiness.contains(.urgent) { connection.state.flags.insert(.inputHasUrgent) }
         if connection.state.mayRead { return readInput(of: connection) }
         connection.state.flags.insert(.inputWaits)
         switch connection.state.phase {
         case .lingering: return discardInput(of: connection)
         case .open, .draining:
             // Paused, or ended: nobody is going to read the error, so it is asked for.
+            if let errno = connection.sendError { return end(connection, brokenBy: errno) }
             guard readiness.contains(.error), let errno = driver.takeError(of: connection.handle) else { return }
-            counters.add(errno)
-            end(connection, .lost(errno), reset: true)
+            end(connection, brokenBy: errno)
         case .connecting, .closing, .closed: return
         }
     }
@@ -101,17 +106,17 @@ extension Reactor {
                 counters.add(.messages)
                 connection.lastActivity = now.nanoseconds
                 deliver(lent, to: connection)
-                // A short read means drained (epoll(7)), unless no further edge will come.
-                if lent.drained, !connection.state.flags.contains(.inputIsFinal) {
+                // A short read means drained (epoll(7)), unless no further edge will come, or it stopped at a mark.
+                if lent.drained, connection.state.flags.isDisjoint(with: [.inputIsFinal, .inputHasUrgent]) {
                     return connection.state.flags.subtract(.inputWaits)
                 }
             case .wouldBlock:
-                return connection.state.flags.subtract(.inputWaits)
+                return connection.state.flags.subtract([.inputWaits, .inputHasUrgent])
             case .endOfStream:
+                if let errno = connection.sendError { return end(connection, brokenBy: errno) }
                 return inputEnded(of: connection)
             case .failed(let errno):
-                counters.add(errno)
-                return end(connection, .lost(errno), reset: true)
+                return end(connection, brokenBy: connection.sendError ?? errno)
             }
         }
         // Paused or closing, and no edge will announce what may be left.

@@ -7,6 +7,7 @@ extension Reactor {
     func flush() {
         recorder.begin(.flush)
         flushOutput()
+        shedOverReactorLimit()
         closeEnded()
         if drained != nil, table.count == 0 { drained.take()?() }
         // Last: whatever this phase has sent is shown before the reactor sleeps.
@@ -25,7 +26,6 @@ extension Reactor {
             connection.sendQueue()
             settle(connection)
         }
-        shedOverReactorLimit()
     }
 
     /// Has the connection settled at flush, or at the end of its own callback when that is running.

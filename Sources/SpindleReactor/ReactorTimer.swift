@@ -55,6 +55,8 @@ public final class RepeatingTimer {
     private var start: MonotonicInstant
     /// The multiple of the interval, counted from the start, that comes next.
     private var nextTurn: Int64 = 1
+    /// The multiple that the last call stood for.
+    private var lastTurn: Int64 = 0
     private var id = TimerWheel<TimerAction>.ID.none
     private var isStopped = false
 
@@ -80,33 +82,40 @@ public final class RepeatingTimer {
         reactor.preconditionCurrent()
         guard !isStopped else { return }
         start = reactor.driver.now()
-        nextTurn = 1
+        (nextTurn, lastTurn) = (1, 0)
         _ = reactor.wheel.cancel(id)
         schedule()
     }
 
     func scheduleFirst(immediately: Bool) {
-        if immediately { nextTurn = 0 }
+        if immediately { (nextTurn, lastTurn) = (0, -1) }
         schedule()
     }
 
     func fire() {
         guard !isStopped else { return }
-        let nanoseconds = max(interval.clampedNanoseconds, 1)
-        let elapsed = start.duration(to: reactor.driver.now()).clampedNanoseconds / nanoseconds
-        let skipped = max(0, elapsed - nextTurn)
-        nextTurn += skipped + 1
+        // Fired late by more than an interval, this call stands for the latest turn that has passed.
+        let turn = max(elapsedTurns, nextTurn)
+        let skipped = turn - lastTurn - 1
+        lastTurn = turn
+        nextTurn = turn + 1
         reactor.counters.add(.skippedRepeats, Int(skipped))
         do { try body(Int(skipped)) } catch {
             isStopped = true
             let message = "a repeating timer threw \(error) and was stopped"
             reactor.log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
         }
+        guard !isStopped else { return }
+        // Turns that passed while the call ran are left out, and counted with the next call.
+        nextTurn = max(nextTurn, elapsedTurns + 1)
         // Cancelled first: `reset` within the call has scheduled already.
-        if !isStopped {
-            _ = reactor.wheel.cancel(id)
-            schedule()
-        }
+        _ = reactor.wheel.cancel(id)
+        schedule()
+    }
+
+    /// Whole intervals since the start.
+    private var elapsedTurns: Int64 {
+        start.duration(to: reactor.driver.now()).clampedNanoseconds / max(interval.clampedNanoseconds, 1)
     }
 
     private func schedule() {

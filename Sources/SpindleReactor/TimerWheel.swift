@@ -2,12 +2,12 @@
 
 /// Timers by due tick: schedule, cancel and reschedule in constant time, first come first served among equals.
 ///
-/// Seven wheels of 64 slots; a slot of wheel n spans 64^n ticks. A timer sits in the lowest wheel whose current
+/// Eight wheels of 64 slots; a slot of wheel n spans 64^n ticks. A timer sits in the lowest wheel whose current
 /// turn contains its tick, and moves down (keeping its order) when time enters its slot. Whatever was scheduled
 /// earlier for a tick is moved into a slot before anything later can be put there, so lists in order of calls
-/// stay so. Timers beyond the top wheel wait in its last slot and are placed again from there.
+/// stay so. Eight wheels reach 2^48 ticks, which is all that 64 bits of nanoseconds can name: nothing lies beyond.
 ///
-///     wheel 0  [64 × 1 tick]  ◀─ wheel 1  [64 × 64 ticks]  ◀─ … ◀─ wheel 6
+///     wheel 0  [64 × 1 tick]  ◀─ wheel 1  [64 × 64 ticks]  ◀─ … ◀─ wheel 7
 ///
 /// Pure: no clock inside; ticks come from the caller. After Varghese and Lauck, "Hashed and Hierarchical Timing
 /// Wheels" (1987).
@@ -29,7 +29,9 @@ struct TimerWheel<Payload> {
         var payload: Payload?
     }
 
-    private static var wheelCount: Int { 7 }
+    private static var wheelCount: Int { 8 }
+    /// The last tick there is; what is due later is due then, in 584 years.
+    static var lastTick: UInt64 { 1 << 48 - 1 }
     /// The list of timers that may be taken now, and of those that will be after the next `advance`.
     private static var expired: Int { wheelCount * 64 }
     private static var arrived: Int { wheelCount * 64 + 1 }
@@ -54,6 +56,7 @@ struct TimerWheel<Payload> {
 
     /// Adds a timer; a tick that has passed already makes it expire at the next `advance`, behind all others.
     mutating func schedule(at due: UInt64, _ payload: Payload) -> ID {
+        let due = min(due, Self.lastTick)
         let index: Int32
         if firstFree >= 0 {
             index = firstFree
@@ -88,6 +91,7 @@ struct TimerWheel<Payload> {
     /// Moves the timer to another tick, behind those that are there; false when it is not active.
     mutating func reschedule(_ id: ID, at due: UInt64) -> Bool {
         guard isActive(id) else { return false }
+        let due = min(due, Self.lastTick)
         unlink(id.index)
         nodes[Int(id.index)].due = due
         link(id.index, due)
@@ -126,15 +130,8 @@ struct TimerWheel<Payload> {
     private func nextOccupiedSlot() -> (wheel: Int, start: UInt64)? {
         for wheel in 0..<Self.wheelCount where occupied[wheel] != 0 {
             let shift = UInt64(wheel * 6)
-            let position = Int(currentTick >> shift) & 63
-            // Slots at or behind the position belong to this turn of the wheel, by construction; the top wheel
-            // alone wraps around, for timers beyond its reach.
-            let rotated = occupied[wheel] >> UInt64(position)
-            let distance =
-                rotated != 0
-                ? rotated.trailingZeroBitCount
-                : 64 - position + occupied[wheel].trailingZeroBitCount
-            return (wheel, ((currentTick >> shift) &+ UInt64(distance)) << shift)
+            let turn = (currentTick >> (shift + 6)) << 6
+            return (wheel, (turn + UInt64(occupied[wheel].trailingZeroBitCount)) << shift)
         }
         return nil
     }
@@ -156,15 +153,9 @@ struct TimerWheel<Payload> {
         if due <= currentTick {
             list = dueList
         } else {
-            let differing = 63 - (due ^ currentTick).leadingZeroBitCount
-            let wheel = differing / 6
-            if wheel < Self.wheelCount {
-                list = wheel * 64 + Int(due >> UInt64(wheel * 6)) & 63
-            } else {
-                // Beyond the top wheel: the slot that time enters last.
-                let shift = UInt64((Self.wheelCount - 1) * 6)
-                list = (Self.wheelCount - 1) * 64 + (Int(currentTick >> shift) + 63) & 63
-            }
+            // The highest bit in which they differ tells the wheel whose present turn contains the tick.
+            let wheel = (63 - (due ^ currentTick).leadingZeroBitCount) / 6
+            list = wheel * 64 + Int(due >> UInt64(wheel * 6)) & 63
             occupied[list / 64] |= 1 << UInt64(list & 63)
         }
         let last = tails[list]

@@ -4,15 +4,8 @@ internal import SpindleCore
 internal import SpindleReactor
 
 extension NetworkState {
-    /// What send(2) returned. A `SendOutcome` can't leave the lock together with a pointer: it is not Sendable.
-    enum Sent: Equatable {
-        case bytes(Int)
-        case wouldBlock
-        case failed(Errno)
-    }
-
     /// send(2): takes what there is room for.
-    @unsafe mutating func send(_ bytes: UnsafeRawBufferPointer, from id: SocketID) -> Sent {
+    mutating func send(_ bytes: [UInt8], from id: SocketID) -> SendOutcome {
         if let failure = takeSendError(of: id) { return failure }
         if random.chance(faults.resets) {
             breakLink(of: id)
@@ -28,15 +21,15 @@ extension NetworkState {
         if isCut { length = 1 + random.below(length - 1) }
         if length < bytes.count { self[id].wantsRoom = true }
         guard length > 0 else { return .wouldBlock }
-        unsafe self[id].unsent.append(UnsafeRawBufferPointer(rebasing: bytes[..<length]))
+        self[id].unsent.append(bytes[..<length])
         dispatch(.bytes(from: id, count: length), from: id)
         // The room that the fault hid is announced as if it had been made just now.
         if isCut, exists(id) { noteChange(id) }
-        return .bytes(length)
+        return .sent(length)
     }
 
     /// What send(2) says about a connection that can't send: a waiting error is reported once, then EPIPE.
-    private mutating func takeSendError(of id: SocketID) -> Sent? {
+    private mutating func takeSendError(of id: SocketID) -> SendOutcome? {
         if let error = self[id].error {
             self[id].error = nil
             return .failed(error)
@@ -45,30 +38,30 @@ extension NetworkState {
         return self[id].isConnecting ? .wouldBlock : nil
     }
 
-    /// What recv(2) returned; for `.bytes`, how many were moved into the buffer.
-    enum Received: Equatable {
-        case bytes(Int)
+    /// What recv(2) returned.
+    enum Received {
+        case bytes(ArraySlice<UInt8>)
         case wouldBlock
         case end
         case failed(Errno)
     }
 
-    /// recv(2) into `buffer`, which has at least 1 byte. What came before a reset can be read after it.
-    @unsafe mutating func receive(into buffer: UnsafeMutableRawBufferPointer, from id: SocketID) -> Received {
+    /// recv(2) of at most `room` bytes, which is at least 1. What came before a reset can be read after it.
+    mutating func receive(upTo room: Int, from id: SocketID) -> Received {
         if random.chance(faults.resets) { breakLink(of: id) }
         guard !self[id].received.isEmpty else { return receiveNothing(from: id) }
         if random.chance(faults.emptyReads) {
             noteChange(id)
             return .wouldBlock
         }
-        var limit = min(buffer.count, self[id].received.count)
+        var limit = min(room, self[id].received.count)
         let isCut = limit > 1 && random.chance(faults.partialReads)
         if isCut { limit = 1 + random.below(limit - 1) }
-        let length = unsafe self[id].received.move(upTo: limit, into: buffer)
+        let bytes = self[id].received.take(upTo: limit)
         // The bytes that the fault held back are announced as if they had arrived just now.
         if isCut { noteChange(id) }
         windowOpened(at: id)
-        return .bytes(length)
+        return .bytes(bytes)
     }
 
     private mutating func receiveNothing(from id: SocketID) -> Received {

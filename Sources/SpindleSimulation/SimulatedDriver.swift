@@ -27,16 +27,14 @@ internal import Synchronization
 
     private let eventsPerWait: Int
     private let simulatedWaker = Waker()
-    private let receiveBuffer: UnsafeMutableRawBufferPointer
+    private let buffer: LentBuffer
 
     init(network: SimulatedNetwork, index: Int, configuration: ReactorConfiguration) {
         self.network = network
         self.index = index
         eventsPerWait = configuration.eventsPerWait
-        unsafe receiveBuffer = .allocate(byteCount: configuration.receiveBufferBytes, alignment: 16)
+        buffer = LentBuffer(capacity: configuration.receiveBufferBytes)
     }
-
-    deinit { unsafe receiveBuffer.deallocate() }
 
     /// Ends the reactor's sleep: it becomes due at the scheduler's next look. From any thread.
     public var waker: any DriverWaker { simulatedWaker }
@@ -52,7 +50,7 @@ internal import Synchronization
     /// Returns at once with what changed, at most `eventsPerWait` events, the others at the next wait.
     public func wait(timeout: Int64, into events: inout ContiguousArray<DriverEvent>) {
         events.removeAll(keepingCapacity: true)
-        poisonLentBytes()
+        buffer.takeBack()
         let wasRung = simulatedWaker.isRung.exchange(false, ordering: .acquiring)
         var taken = ContiguousArray<DriverEvent>()
         swap(&taken, &events)
@@ -119,37 +117,21 @@ internal import Synchronization
 
     /// Lends bytes from a buffer that the next `receive` or `wait` overwrites.
     public func receive(from connection: SocketHandle, limit: Int) -> ReceiveOutcome {
-        poisonLentBytes()
-        let buffer = unsafe UnsafeMutableRawBufferPointer(rebasing: receiveBuffer[..<min(limit, receiveBuffer.count)])
-        let received = network.state.withLock { state in
-            unsafe state.receive(into: buffer, from: state.socket(connection))
-        }
+        buffer.takeBack()
+        let room = min(limit, buffer.capacity)
+        let received = network.state.withLock { state in state.receive(upTo: room, from: state.socket(connection)) }
         switch received {
-        case .bytes(let count):
-            let bytes = unsafe UnsafeRawBufferPointer(buffer).assumingMemoryBound(to: UInt8.self)
-            // A short read is a drained socket, epoll(7): what a fault held back comes with an edge of its own.
-            return unsafe .bytes(
-                LentBytes(UnsafeBufferPointer(rebasing: bytes[..<count]), drained: count < buffer.count)
-            )
+        // A short read is a drained socket, epoll(7): what a fault held back comes with an edge of its own.
+        case .bytes(let bytes): return .bytes(buffer.lend(bytes, drained: bytes.count < room))
         case .wouldBlock: return .wouldBlock
         case .end: return .endOfStream
         case .failed(let errno): return .failed(errno)
         }
     }
 
-    /// Lent bytes are gone at the next receive or wait: who kept a pointer to them shall notice.
-    private func poisonLentBytes() {
-        unsafe receiveBuffer.prefix(64).withMemoryRebound(to: UInt8.self) { unsafe $0.update(repeating: 0xdd) }
-    }
-
     /// Offers bytes to the simulated send buffer.
     public func send(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome {
-        let sent = network.state.withLock { state in unsafe state.send(bytes, from: state.socket(connection)) }
-        return switch sent {
-        case .bytes(let count): .sent(count)
-        case .wouldBlock: .wouldBlock
-        case .failed(let errno): .failed(errno)
-        }
+        send(unsafe Array(bytes), to: connection)
     }
 
     /// Offers the pieces in order, as one send: a cut may fall anywhere.
@@ -157,7 +139,11 @@ internal import Synchronization
         var bytes: [UInt8] = []
         bytes.reserveCapacity(pieces.byteCount)
         for index in 0..<pieces.count { unsafe bytes.append(contentsOf: pieces[index]) }
-        return unsafe bytes.withUnsafeBytes { unsafe send($0, to: connection) }
+        return send(bytes, to: connection)
+    }
+
+    private func send(_ bytes: [UInt8], to connection: SocketHandle) -> SendOutcome {
+        network.state.withLock { state in state.send(bytes, from: state.socket(connection)) }
     }
 
     /// shutdown(2) of the writing side.

@@ -13,17 +13,6 @@ struct SocketBuffer: Sendable {
 
     mutating func append(_ bytes: some Collection<UInt8>) { storage.append(contentsOf: bytes) }
 
-    /// Copies `bytes`, which are not kept.
-    @unsafe mutating func append(_ bytes: UnsafeRawBufferPointer) { unsafe storage.append(contentsOf: bytes) }
-
-    /// Moves up to `limit` bytes into `buffer`, and returns how many.
-    @unsafe mutating func move(upTo limit: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        let length = min(limit, count, buffer.count)
-        unsafe buffer.copyBytes(from: storage[start..<start + length])
-        removeFirst(length)
-        return length
-    }
-
     /// Takes up to `limit` bytes out.
     mutating func take(upTo limit: Int) -> ArraySlice<UInt8> {
         let part = storage[start..<start + min(limit, count)]

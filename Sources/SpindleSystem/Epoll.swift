@@ -11,7 +11,7 @@ package import SpindleCore
         let bits: UInt32
         /// Bytes can be read, room to write appeared, the peer closed its side. Errors and hang-ups come unasked.
         package static let stream = Interest(
-            bits: readable | writable | peerClosed | edgeTriggered
+            bits: readable | writable | peerClosed | urgent | edgeTriggered
         )
         /// Connections wait to be accepted, or an eventfd was written to.
         package static let incoming = Interest(bits: readable | edgeTriggered)
@@ -23,6 +23,7 @@ package import SpindleCore
     package static var peerClosed: UInt32 { 0x2000 }
     package static var hangUp: UInt32 { 0x10 }
     package static var error: UInt32 { 0x8 }
+    package static var urgent: UInt32 { 0x2 }
     private static var edgeTriggered: UInt32 { 1 << 31 }
 
     private let descriptor: Descriptor

@@ -80,8 +80,10 @@ final class ContractBench {
     }
 
     /// A protocol of the bench; `.build` is the script's first callback.
-    func makeProtocol(_ transport: any StreamTransport, _ script: @escaping TestProtocol.Script) throws -> TestProtocol
-    {
+    func makeProtocol(
+        _ transport: any StreamTransport,
+        _ script: @escaping TestProtocol.Script = { _, _ in }
+    ) throws -> TestProtocol {
         let proto = TestProtocol(transport, depth: depth, script: script)
         try depth.enter { try script(proto, .build) }
         protocols.append(proto)
@@ -124,9 +126,9 @@ final class ContractBench {
     }
 
     /// A listener with the script, one client, and the protocol that it got.
-    func pair(_ script: @escaping TestProtocol.Script = { _, _ in }) throws -> (
-        client: ContractClient, proto: TestProtocol
-    ) {
+    func pair(
+        _ script: @escaping TestProtocol.Script = { _, _ in }
+    ) throws -> (client: ContractClient, proto: TestProtocol) {
         let address = try listen(script)
         let client = try connect(to: address)
         turn("a connection stands") { !self.protocols.isEmpty }
@@ -196,9 +198,7 @@ final class ContractBench {
         #expect(depth.deepest <= 1, "a callback was entered while another ran")
         for proto in protocols {
             #expect(proto.count(.made) <= 1 && proto.count(.lost) == proto.count(.made), "\(proto.callbacks)")
-            if proto.isLost {
-                #expect(proto.callbacks.last == .lost, "something came after the end: \(proto.callbacks)")
-            }
+            #expect(!proto.isLost || proto.callbacks.last == .lost, "came after the end: \(proto.callbacks)")
         }
         if let network {
             #expect(network.openDescriptorCount == 0, "descriptors left")

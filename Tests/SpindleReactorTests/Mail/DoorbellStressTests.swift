@@ -20,7 +20,7 @@ extension StressTests {
             let lost = await Self.duel(
                 on: doorbell,
                 ring: { doorbell.ring(0) },
-                sleep: { doorbell.prepareToSleep() }
+                goToSleep: { doorbell.prepareToSleep() }
             )
             #expect(lost == 0)
         }
@@ -34,7 +34,7 @@ extension StressTests {
             let lost = await Self.duel(
                 on: doorbell,
                 ring: { mistake == .ringUnlessRung ? doorbell.ringUnlessRung(0) : doorbell.ring(0) },
-                sleep: {
+                goToSleep: {
                     mistake == .sleepWithoutLooking
                         ? doorbell.prepareToSleepWithoutLooking() : doorbell.prepareToSleep()
                 }
@@ -49,7 +49,7 @@ extension StressTests {
         private static func duel<Bell: DoorbellMemory & Sendable>(
             on doorbell: Bell,
             ring: @escaping @Sendable () -> Bool,
-            sleep: @escaping @Sendable () -> Bool
+            goToSleep: @escaping @Sendable () -> Bool
         ) async -> Int where Bell.Interruption == Never {
             let meeting = SpinMeeting()
             let lost = Count()
@@ -69,8 +69,7 @@ extension StressTests {
                     } else {
                         _ = doorbell.take(word: 0)
                         seen = published.load(ordering: .acquiring)
-                        // tidy: allow banned: the protocol's announcement, nothing sleeps
-                        sleeps = sleep()
+                        sleeps = goToSleep()
                     }
                     meeting.meet()
                     guard thread == 1 else { continue }

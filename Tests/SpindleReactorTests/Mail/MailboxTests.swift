@@ -150,6 +150,17 @@ struct MailboxTests {
         #expect(seen.values == [0, 1, 47, 48, 49, 500, 16, 64, 32, 16])
     }
 
+    @Test("a reactor that woke on its own is not woken by mail")
+    func noNeedlessWakeUp() throws {
+        let crew = try HandTurned()
+        let channel = Channel<Int>(crew.mailroom) { _, _ in }
+        crew.on(1) { $0.turn(maximumWait: 1) }
+        #expect(crew.count(.sleeps, 1) == 1)
+        crew.on(0) { _ in channel.send(1, to: 1) }
+        #expect(crew.reactors[1].handle.doorbell.isRung)
+        #expect(crew.count(.wakeupsSent, 0) == 0)
+    }
+
     @Test("a broadcast reaches every reactor once, in the order of the sender's other messages")
     func broadcast() throws {
         let crew = try HandTurned(count: 3)
