@@ -60,7 +60,7 @@ check-bench: build ## A two-second benchmark, for truth and not for speed
 	$(SPINDLE) bench echo --duration 1s --size 16KiB --depth 4 --connections 8
 
 tsan: setup ## The concurrency tests under ThreadSanitizer
-	swift test --sanitize=thread --build-path .build/tsan --filter 'SpindleReactorTests|SpindleTests'
+	swift test --no-parallel --sanitize=thread --build-path .build/tsan --filter 'SpindleReactorTests|SpindleTests'
 
 ci: test lint tidy tsan docs examples check-bench ## Everything that CI runs
 
