@@ -3,15 +3,26 @@
 
 import PackageDescription
 
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+]
+
 let package = Package(
     name: "spindle-benchmarks",
-    dependencies: [.package(url: "https://github.com/apple/swift-nio", from: "2.101.2")],
+    dependencies: [
+        .package(name: "spindle", path: ".."),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    ],
     targets: [
         .executableTarget(
-            name: "NIOEcho",
+            name: "Micro",
             dependencies: [
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Spindle", package: "spindle"),
+                .product(name: "SpindleSimulation", package: "spindle"),
             ]
-        )
-    ]
+        ),
+        .executableTarget(name: "NIOEcho", dependencies: nio),
+        .executableTarget(name: "NIOExecute", dependencies: nio),
+    ],
+    swiftLanguageModes: [.v6]
 )

@@ -12,6 +12,7 @@ the limit; if the interval contains it, take more rounds.
                --workload 64x64x1 [--rounds 9] [--seconds 2] [--limit 1.05] [--json]
     compare.py ... --callgrind     user-space instructions per echo (repeatable, no spread)
     compare.py ... --strace        system calls per echo, by name
+    compare.py ... --mallocs       heap allocations per echo
     compare.py ... --storm         worst echo while 8,000 other connections close at once
 
 A server is 'NAME=COMMAND' (no shell; {port} becomes a free port) or the word `floor`: epoll_echo
@@ -137,7 +138,9 @@ def measure_storms(server, arguments):
     ]
     with servers.running(server, arguments) as instance:
         command += ["--connect", f"127.0.0.1:{instance.port}"]
-        return json.loads(servers.run_client(instance, command, arguments.storms * servers.STORM_LIMIT))
+        result = json.loads(servers.run_client(instance, command, arguments.storms * servers.STORM_LIMIT))
+    result["server_counters"] = instance.counters()
+    return result
 
 
 def compare_storms(pair, arguments):
@@ -191,10 +194,32 @@ def callgrind_counts(server, workload, messages, arguments):
         with servers.running(server, arguments, wrapper) as instance:
             run_counted_load(instance, workload, messages, arguments)
         text = out.read_text() if out.exists() else ""
-    match = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
-    if not match:
+    total = callgrind_total(text)
+    if total is None:
         raise CompareError(f"{server.name}: callgrind left no totals; it printed:\n{instance.output().strip()}")
-    return {"instructions": int(match.group(1))}
+    return {"instructions": total}
+
+
+def callgrind_total(text):
+    """The instructions that a callgrind.out file counted, or None."""
+    match = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
+    return int(match.group(1)) if match else None
+
+
+def malloc_counts(server, workload, messages, arguments):
+    """Heap allocations of one run with exactly `messages` echoes."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "out"
+        with servers.running(server, arguments, malloc_counter(out)) as instance:
+            run_counted_load(instance, workload, messages, arguments)
+        if not out.exists():
+            raise CompareError(f"{server.name}: left no count of allocations; it printed:\n{instance.output().strip()}")
+        return json.loads(out.read_text())
+
+
+def malloc_counter(out):
+    """What a command is prefixed with so that its allocations are counted into the file."""
+    return ["env", f"LD_PRELOAD={servers.FOLDER / 'build' / 'count_mallocs.so'}", f"COUNT_MALLOCS={out}"]
 
 
 def strace_counts(server, workload, messages, arguments):
@@ -258,6 +283,7 @@ def parse_arguments(argv):
     counted = parser.add_mutually_exclusive_group()
     counted.add_argument("--callgrind", action="store_true", help="instructions per echo")
     counted.add_argument("--strace", action="store_true", help="system calls per echo")
+    counted.add_argument("--mallocs", action="store_true", help="heap allocations per echo")
     counted.add_argument("--storm", action="store_true", help="worst echo in a storm of closes")
     parser.add_argument("--storms", type=int, default=10, help="per round (default 10)")
     parser.add_argument("--storm-connections", type=int, default=8000)
@@ -286,6 +312,8 @@ def main(argv):
                 status |= compare_counts(callgrind_counts, pair, workload, arguments)
             elif arguments.strace:
                 status |= compare_counts(strace_counts, pair, workload, arguments)
+            elif arguments.mallocs:
+                status |= compare_counts(malloc_counts, pair, workload, arguments)
             elif arguments.storm:
                 status |= compare_storms(pair, arguments)
             else:

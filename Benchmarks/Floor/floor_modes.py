@@ -14,11 +14,7 @@ kernel or the machine changes. best_modes.json also holds every figure that led 
 """
 
 import argparse
-import contextlib
 import json
-import os
-import pathlib
-import re
 import statistics
 import sys
 
@@ -74,7 +70,7 @@ def find(arguments):
     document = {"machine": "", "workloads": {}}
     if servers.BEST_MODES.exists():
         document = json.loads(servers.BEST_MODES.read_text())
-    document["machine"] = machine_description()
+    document["machine"] = servers.machine_description()
     for workload in workloads:
         document["workloads"][workload.name] = floor_modes(workload, arguments)
         # After each workload: an interrupted search keeps what it found.
@@ -83,14 +79,6 @@ def find(arguments):
         partial.replace(servers.BEST_MODES)
     print(f"saved to {servers.BEST_MODES}")
     return 0
-
-
-def machine_description():
-    model = "unknown CPU"
-    with contextlib.suppress(OSError):
-        match = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        model = match.group(1) if match else model
-    return f"{model}, {os.cpu_count()} CPUs, Linux {os.uname().release}"
 
 
 def main(argv):

@@ -59,6 +59,13 @@ class Clients:
         self._sockets.clear()
 
 
+def raise_descriptor_limit():
+    """The server inherits it, like from a shell that was set up for many connections. Returns the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
 def resident_bytes(pid):
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     return {
@@ -135,11 +142,9 @@ def main(argv):
     arguments = parser.parse_args(argv)
 
     needed = arguments.connections + 64
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = raise_descriptor_limit()
     if hard != resource.RLIM_INFINITY and hard < needed:
         parser.error(f"{needed} descriptors are needed, the hard limit is {hard} (ulimit -Hn)")
-    # The server inherits it, like from a shell that was set up for this many connections.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     servers.end_on_sigterm()
     try:
         workload = servers.workload_named("5000x64x1")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """servers.py: the canonical workloads, and servers under test: named, started, loaded, ended.
 
-Shared by compare.py, floor_modes.py, idle_memory.py and check_floor.py.
+Shared by compare.py, floor_modes.py, idle_memory.py, check_floor.py and bench-floor.
 
 A server is 'NAME=COMMAND' (no shell; {port} becomes a free port) or the word `floor`: epoll_echo
 with the flags that best_modes.json names for the workload (`floor:4` for four threads). It must
@@ -253,6 +253,17 @@ def measure(server, workload, arguments, seconds=None):
             if name in counters:
                 result[f"{name}_per_message"] = counters[name] / result["messages_with_warmup"]
     return result
+
+
+# The machine
+
+
+def machine_description():
+    model = "unknown CPU"
+    with contextlib.suppress(OSError):
+        match = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        model = match.group(1) if match else model
+    return f"{model}, {os.cpu_count()} CPUs, Linux {os.uname().release}"
 
 
 # Commands

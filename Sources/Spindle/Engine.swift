@@ -79,7 +79,7 @@ public final class Engine: Sendable {
     /// Where the engine is in its life.
     public var phase: Phase { state.withLock(\.phase) }
 
-    var mailroom: Mailroom { state.withLock(\.mailroom) }
+    @usableFromInline var mailroom: Mailroom { state.withLock(\.mailroom) }
 
     /// The reactors, as other threads may hold them; new ones after every stop.
     public var reactors: [ReactorHandle] { mailroom.handles }
@@ -90,6 +90,7 @@ public final class Engine: Sendable {
     ///   - type: The messages' type.
     ///   - undelivered: Told of messages that a reactor did not handle before it stopped.
     ///   - handler: Runs on the receiving reactor; `sender` is -1 for a thread that is no reactor of this engine.
+    @inlinable
     public func makeChannel<Message: Sendable>(
         of type: Message.Type = Message.self,
         undelivered: (@Sendable (_ message: Message, _ receiver: Int) -> Void)? = nil,

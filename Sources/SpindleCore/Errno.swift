@@ -16,55 +16,55 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
 
     // The numbers are those of the kernel's asm-generic tables, which x86-64, Arm and RISC-V share.
     /// Operation not permitted: a firewall rule or a sandbox refused it.
-    public static let notPermitted = Errno(rawValue: 1)
+    public static var notPermitted: Errno { Errno(rawValue: 1) }
     /// A signal arrived first.
-    public static let interrupted = Errno(rawValue: 4)
+    public static var interrupted: Errno { Errno(rawValue: 4) }
     /// Bad descriptor.
-    public static let badDescriptor = Errno(rawValue: 9)
+    public static var badDescriptor: Errno { Errno(rawValue: 9) }
     /// Nothing to read, or no room to write, now.
-    public static let wouldBlock = Errno(rawValue: 11)
+    public static var wouldBlock: Errno { Errno(rawValue: 11) }
     /// Out of memory.
-    public static let noMemory = Errno(rawValue: 12)
+    public static var noMemory: Errno { Errno(rawValue: 12) }
     /// Permission denied, as for a port below 1024.
-    public static let accessDenied = Errno(rawValue: 13)
+    public static var accessDenied: Errno { Errno(rawValue: 13) }
     /// No such device, as for an interface name.
-    public static let noDevice = Errno(rawValue: 19)
+    public static var noDevice: Errno { Errno(rawValue: 19) }
     /// Invalid argument.
-    public static let invalidArgument = Errno(rawValue: 22)
+    public static var invalidArgument: Errno { Errno(rawValue: 22) }
     /// The system's table of open files is full (ENFILE).
-    public static let tooManyFilesInSystem = Errno(rawValue: 23)
+    public static var tooManyFilesInSystem: Errno { Errno(rawValue: 23) }
     /// The process's table of open files is full (EMFILE).
-    public static let tooManyFiles = Errno(rawValue: 24)
+    public static var tooManyFiles: Errno { Errno(rawValue: 24) }
     /// The peer no longer reads.
-    public static let brokenPipe = Errno(rawValue: 32)
+    public static var brokenPipe: Errno { Errno(rawValue: 32) }
     /// The kernel has no such call (ENOSYS).
-    public static let notImplemented = Errno(rawValue: 38)
+    public static var notImplemented: Errno { Errno(rawValue: 38) }
     /// Protocol error.
-    public static let protocolError = Errno(rawValue: 71)
+    public static var protocolError: Errno { Errno(rawValue: 71) }
     /// The option or operation is not supported (EOPNOTSUPP).
-    public static let notSupported = Errno(rawValue: 95)
+    public static var notSupported: Errno { Errno(rawValue: 95) }
     /// The address is in use.
-    public static let addressInUse = Errno(rawValue: 98)
+    public static var addressInUse: Errno { Errno(rawValue: 98) }
     /// The address does not belong to this machine.
-    public static let addressNotAvailable = Errno(rawValue: 99)
+    public static var addressNotAvailable: Errno { Errno(rawValue: 99) }
     /// The network is unreachable.
-    public static let networkUnreachable = Errno(rawValue: 101)
+    public static var networkUnreachable: Errno { Errno(rawValue: 101) }
     /// The connection was aborted before accept(2) took it.
-    public static let connectionAborted = Errno(rawValue: 103)
+    public static var connectionAborted: Errno { Errno(rawValue: 103) }
     /// The peer reset the connection.
-    public static let connectionReset = Errno(rawValue: 104)
+    public static var connectionReset: Errno { Errno(rawValue: 104) }
     /// The kernel is out of buffers (ENOBUFS).
-    public static let noBufferSpace = Errno(rawValue: 105)
+    public static var noBufferSpace: Errno { Errno(rawValue: 105) }
     /// The socket is not connected.
-    public static let notConnected = Errno(rawValue: 107)
+    public static var notConnected: Errno { Errno(rawValue: 107) }
     /// The connection timed out.
-    public static let timedOut = Errno(rawValue: 110)
+    public static var timedOut: Errno { Errno(rawValue: 110) }
     /// The peer refused the connection.
-    public static let connectionRefused = Errno(rawValue: 111)
+    public static var connectionRefused: Errno { Errno(rawValue: 111) }
     /// No route to the host.
-    public static let hostUnreachable = Errno(rawValue: 113)
+    public static var hostUnreachable: Errno { Errno(rawValue: 113) }
     /// The connection attempt goes on.
-    public static let inProgress = Errno(rawValue: 115)
+    public static var inProgress: Errno { Errno(rawValue: 115) }
 
     private static let names: [Int32: (name: String, meaning: String)] = [
         1: ("EPERM", "operation not permitted"), 2: ("ENOENT", "no such file"), 4: ("EINTR", "interrupted by a signal"),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SpindleCore
-internal import Synchronization
 
 /// What a reactor counts. The names are those of the snapshot, of `--stats` and of the metrics to come.
 public enum Counter: Int, CaseIterable, Sendable {
@@ -89,51 +88,32 @@ public enum Counter: Int, CaseIterable, Sendable {
 }
 
 /// A reactor's counters: written by it alone, read from any thread.
-///
-/// Each is an atomic that its one writer loads and stores relaxed: the same two plain moves as an ordinary
-/// variable, with no lock prefix, and a reader never sees half a number.
-// Sendable: every cell is atomic; there is one writer, so load and store need not be one operation.
-@safe package final class Counters: @unchecked Sendable {
+package final class Counters: Sendable {
     static let errnoCount = 134
-    private static var cellCount: Int { Counter.allCases.count + errnoCount }
-    private let cells: UnsafeMutablePointer<Atomic<UInt64>>
+    private static let counterCount = Counter.allCases.count
+    private let numbers: SharedNumbers
 
-    package init() {
-        unsafe cells = .allocate(capacity: Counters.cellCount)
-        for index in 0..<Counters.cellCount { unsafe (cells + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        unsafe cells.deinitialize(count: Counters.cellCount)
-        unsafe cells.deallocate()
+    init(in memory: LineMemory) {
+        numbers = SharedNumbers(count: Counters.counterCount + Counters.errnoCount, in: memory)
     }
 
     @inline(__always)
     func add(_ counter: Counter, _ amount: Int = 1) {
-        let cell = unsafe cells + counter.rawValue
-        let value = unsafe cell.pointee.load(ordering: .relaxed)
-        unsafe cell.pointee.store(value &+ UInt64(bitPattern: Int64(amount)), ordering: .relaxed)
-    }
-
-    @inline(__always)
-    func set(_ counter: Counter, _ value: UInt64) {
-        unsafe cells[counter.rawValue].store(value, ordering: .relaxed)
+        numbers[counter.rawValue] &+= UInt64(bitPattern: Int64(amount))
     }
 
     @inline(__always)
     func raise(_ counter: Counter, to value: UInt64) {
-        if value > self[counter] { set(counter, value) }
+        if value > self[counter] { numbers[counter.rawValue] = value }
     }
 
     /// Counts an error of the system by its number; all beyond the table share its last cell.
     func add(_ errno: Errno) {
-        let index = Counter.allCases.count + min(max(Int(errno.rawValue), 0), Counters.errnoCount - 1)
-        let value = unsafe cells[index].load(ordering: .relaxed)
-        unsafe cells[index].store(value &+ 1, ordering: .relaxed)
+        numbers[Counters.counterCount + min(max(Int(errno.rawValue), 0), Counters.errnoCount - 1)] &+= 1
     }
 
     /// The counter's value now.
-    package subscript(counter: Counter) -> UInt64 { unsafe cells[counter.rawValue].load(ordering: .relaxed) }
+    package subscript(counter: Counter) -> UInt64 { numbers[counter.rawValue] }
 
     /// The errors counted so far, by their numbers, those that occurred.
     // tidy: allow banned: for snapshots, not for the loop
@@ -141,7 +121,7 @@ public enum Counter: Int, CaseIterable, Sendable {
         // tidy: allow banned: for snapshots, not for the loop
         var errors: [Errno: UInt64] = [:]
         for number in 0..<Counters.errnoCount {
-            let value = unsafe cells[Counter.allCases.count + number].load(ordering: .relaxed)
+            let value = numbers[Counters.counterCount + number]
             if value > 0 { errors[Errno(rawValue: Int32(number))] = value }
         }
         return errors

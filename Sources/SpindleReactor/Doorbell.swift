@@ -64,28 +64,21 @@ extension DoorbellMemory {
 /// The doorbell of one reactor in real memory: rung from any thread, looked at by its reactor.
 ///
 /// The bitmap has a bit per reactor and one more for the inbox of foreign threads. It and the flag lie on lines
-/// of their own: the flag is read by every sender and written only around sleeps.
+/// of their own: the flag is read by every sender and written only around sleeps. A value of addresses, so that
+/// each side keeps its own copy; the memory is its reactor's handle's.
 // Sendable: atomics only.
-@safe final class Doorbell: DoorbellMemory, @unchecked Sendable {
+@safe struct Doorbell: DoorbellMemory, @unchecked Sendable {
     typealias Interruption = Never
-    private static let lineBytes = 128
 
     let wordCount: Int
-    private let memory: UnsafeMutableRawPointer
     private let words: UnsafeMutablePointer<Atomic<UInt64>>
     private let sleeping: UnsafeMutablePointer<Atomic<Bool>>
 
-    init(bitCount: Int) {
+    init(bitCount: Int, in memory: LineMemory) {
         wordCount = (bitCount + 63) / 64
-        let bitmapBytes = (wordCount * 8 + Doorbell.lineBytes - 1) / Doorbell.lineBytes * Doorbell.lineBytes
-        unsafe memory = .allocate(byteCount: bitmapBytes + Doorbell.lineBytes, alignment: Doorbell.lineBytes)
-        unsafe words = memory.bindMemory(to: Atomic<UInt64>.self, capacity: wordCount)
-        unsafe sleeping = (memory + bitmapBytes).bindMemory(to: Atomic<Bool>.self, capacity: 1)
-        for word in 0..<wordCount { unsafe (words + word).initialize(to: Atomic(0)) }
-        unsafe sleeping.initialize(to: Atomic(false))
+        unsafe words = unsafe memory.takeAtomics(wordCount)
+        unsafe sleeping = unsafe memory.take(Atomic<Bool>.self)
     }
-
-    deinit { unsafe memory.deallocate() }
 
     @inline(__always)
     func or(_ bits: UInt64, intoWord word: Int) {

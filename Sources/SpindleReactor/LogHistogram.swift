@@ -1,35 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Synchronization
+/// Counts durations in classes of a power of two each, divided in four: within 25 % of the truth. One writer.
+package final class LogHistogram: Sendable {
+    private static let classCount = 64 * 4
+    /// The classes; behind them the largest value and the sum.
+    private let numbers: SharedNumbers
+    private static let largest = classCount
+    private static let sum = classCount + 1
 
-/// Counts durations in classes of a power of two each, divided in four: within 25 % of the truth.
-// Sendable: every cell is atomic, with one writer.
-@safe package final class LogHistogram: @unchecked Sendable {
-    private static let cellCount = 64 * 4
-    private let cells: UnsafeMutablePointer<Atomic<UInt64>>
-    private let largest = Atomic<UInt64>(0)
-    private let sum = Atomic<UInt64>(0)
-
-    package init() {
-        unsafe cells = .allocate(capacity: LogHistogram.cellCount)
-        for index in 0..<LogHistogram.cellCount { unsafe (cells + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit { unsafe cells.deallocate() }
+    init(in memory: LineMemory) { numbers = SharedNumbers(count: LogHistogram.classCount + 2, in: memory) }
 
     @inline(__always)
     func add(_ value: UInt64) {
-        let cell = unsafe cells + LogHistogram.index(of: value)
-        unsafe cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
-        sum.store(sum.load(ordering: .relaxed) &+ value, ordering: .relaxed)
-        if value > largest.load(ordering: .relaxed) { largest.store(value, ordering: .relaxed) }
+        numbers[LogHistogram.index(of: value)] &+= 1
+        numbers[LogHistogram.sum] &+= value
+        if value > numbers[LogHistogram.largest] { numbers[LogHistogram.largest] = value }
     }
 
     /// The largest value so far, exactly.
-    var maximum: UInt64 { largest.load(ordering: .relaxed) }
+    var maximum: UInt64 { numbers[LogHistogram.largest] }
 
     /// The sum of all values so far.
-    var total: UInt64 { sum.load(ordering: .relaxed) }
+    var total: UInt64 { numbers[LogHistogram.sum] }
 
     /// The class of a value: its highest bit, and the two bits behind that.
     @inline(__always)
@@ -47,7 +39,5 @@ internal import Synchronization
     }
 
     /// The counts by class.
-    package var counts: [UInt64] {
-        (0..<LogHistogram.cellCount).map { unsafe cells[$0].load(ordering: .relaxed) }
-    }
+    package var counts: [UInt64] { (0..<LogHistogram.classCount).map { numbers[$0] } }
 }

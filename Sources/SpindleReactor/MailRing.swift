@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import SpindleSystem
-internal import Synchronization
+public import Synchronization
 
 /// The mailbox from one reactor to another: a bounded ring with one producer and one consumer.
 ///
 /// The four lines of bookkeeping and the slots lie in pages of their own, on the consumer's node. Each side
 /// writes its own lines only, and keeps a copy of the other's index that it refreshes when it seems to be at the
-/// end: a batch of messages costs each side one line of the other's.
+/// end: a batch of messages costs each side one line of the other's. A value of addresses, so that each side keeps
+/// its own copy; the memory is the `Mailbox`'s.
 ///
 ///     byte 0     tail, published        written by the producer
 ///     byte 128   head, published        written by the consumer
@@ -16,45 +17,40 @@ internal import Synchronization
 ///     byte 512   slots of 64 bytes:     channel (4) | unused (4) | sequence (8) | payload (48)
 // Sendable: each word has one writer; the slots between head and tail belong to the consumer, the others to the
 // producer, and `publish`/`release` hand them over with release and acquire.
-@safe package final class MailRing: @unchecked Sendable {
-    package static let payloadBytes = 48
-    private static let slotBytes = 64
-    private static let headerBytes = 512
+@usableFromInline
+@safe struct MailRing: @unchecked Sendable {
+    /// Bytes of a message that lies in its slot. Computed, so that it is a constant wherever it is used.
+    @inlinable static var payloadBytes: Int { 48 }
+    @inlinable static var slotBytes: Int { 64 }
 
-    private let memory: PageMemory
-    private let mask: UInt64
-    private let publishedTail: UnsafeMutablePointer<Atomic<UInt64>>
-    private let publishedHead: UnsafeMutablePointer<Atomic<UInt64>>
-    private let producer: UnsafeMutablePointer<RingProducer>
+    @usableFromInline let mask: UInt64
+    @usableFromInline let publishedTail: UnsafeMutablePointer<Atomic<UInt64>>
+    @usableFromInline let publishedHead: UnsafeMutablePointer<Atomic<UInt64>>
+    @usableFromInline let producer: UnsafeMutablePointer<RingProducer>
     private let consumer: UnsafeMutablePointer<RingConsumer>
-    private let slots: UnsafeMutableRawPointer
+    @usableFromInline let slots: UnsafeMutableRawPointer
 
     /// - Parameters:
     ///   - capacity: Slots, a power of two.
-    ///   - node: The consumer's NUMA node, or nil.
-    package init(capacity: Int, node: Int?) {
+    ///   - memory: As much as `byteCount(capacity:)` says, near the consumer.
+    init(capacity: Int, in memory: LineMemory) {
         precondition(capacity.nonzeroBitCount == 1, "capacity \(capacity) is no power of two")
-        let byteCount = MailRing.headerBytes + capacity * MailRing.slotBytes
-        do { memory = try PageMemory(byteCount: byteCount, node: node) } catch {
-            preconditionFailure("no memory for a mailbox of \(byteCount) bytes: \(error)")
-        }
         mask = UInt64(capacity - 1)
-        let base = unsafe memory.base
-        unsafe publishedTail = base.bindMemory(to: Atomic<UInt64>.self, capacity: 1)
-        unsafe publishedHead = (base + 128).bindMemory(to: Atomic<UInt64>.self, capacity: 1)
-        unsafe producer = (base + 256).bindMemory(to: RingProducer.self, capacity: 1)
-        unsafe consumer = (base + 384).bindMemory(to: RingConsumer.self, capacity: 1)
-        unsafe slots = unsafe base + MailRing.headerBytes
-        unsafe publishedTail.initialize(to: Atomic(0))
-        unsafe publishedHead.initialize(to: Atomic(0))
-        unsafe producer.initialize(to: RingProducer())
-        unsafe consumer.initialize(to: RingConsumer())
+        unsafe publishedTail = unsafe memory.takeAtomics(1)
+        unsafe publishedHead = unsafe memory.takeAtomics(1)
+        unsafe producer = unsafe memory.take(RingProducer.self)
+        unsafe consumer = unsafe memory.take(RingConsumer.self)
+        unsafe slots = unsafe UnsafeMutableRawPointer(memory.take(UInt8.self, count: capacity * MailRing.slotBytes))
+    }
+
+    static func byteCount(capacity: Int) -> Int {
+        4 * LineMemory.lineBytes + LineMemory.wholeLines(capacity * slotBytes)
     }
 
     // MARK: Producer
 
     /// The payload of the next free slot, 48 bytes, or nil when the ring is full. Taken by `commit`.
-    @inline(__always)
+    @inlinable
     @unsafe func reserve(channel: UInt32) -> UnsafeMutableRawPointer? {
         guard let tail = unsafe producer.pointee.reserve(mask: mask, in: self) else { return nil }
         let slot = unsafe slots + Int(tail & mask) * MailRing.slotBytes
@@ -64,7 +60,7 @@ internal import Synchronization
     }
 
     /// The reserved slot is filled; the consumer sees it after `publish`.
-    @inline(__always)
+    @inlinable
     func commit() { unsafe producer.pointee.commit() }
 
     /// Lets the consumer see what was committed. The doorbell's OR is the fence that follows.
@@ -94,17 +90,17 @@ internal import Synchronization
 }
 
 extension MailRing: RingMemory {
-    typealias Interruption = Never
+    @usableFromInline typealias Interruption = Never
 
-    @inline(__always)
+    @inlinable
     func loadTail() -> UInt64 { unsafe publishedTail.pointee.load(ordering: .acquiring) }
 
-    @inline(__always)
+    @inlinable
     func storeTail(_ tail: UInt64) { unsafe publishedTail.pointee.store(tail, ordering: .releasing) }
 
-    @inline(__always)
+    @inlinable
     func loadHead() -> UInt64 { unsafe publishedHead.pointee.load(ordering: .acquiring) }
 
-    @inline(__always)
+    @inlinable
     func storeHead(_ head: UInt64) { unsafe publishedHead.pointee.store(head, ordering: .releasing) }
 }

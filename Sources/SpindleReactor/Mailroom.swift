@@ -5,13 +5,14 @@ internal import Synchronization
 
 /// What the reactors of an engine share: their handles, the mailboxes between them, and the channels' receivers.
 ///
-/// A mailbox exists once its producer has used it, so N reactors that talk to few others need few of the N×(N-1).
+/// Opaque to programs. A mailbox exists once its producer has used it, so N reactors that talk to few others need
+/// few of the N×(N-1).
 // Sendable: handles are immutable; a mailbox's pointer is atomic and set once, by its one producer.
-@safe package final class Mailroom: @unchecked Sendable {
+@safe public final class Mailroom: @unchecked Sendable {
     package let handles: [ReactorHandle]
     private let capacity: Int
     private let nodes: [Int?]
-    private let rings: UnsafeMutablePointer<Atomic<UnsafeMutableRawPointer?>>
+    private let mailboxes: UnsafeMutablePointer<Atomic<UnsafeMutableRawPointer?>>
     private let receivers = Guarded<[@Sendable () -> MailReceiver]>([])
 
     /// - Parameters:
@@ -19,43 +20,45 @@ internal import Synchronization
     ///   - nodes: The NUMA node of each reactor, or nil where it does not matter.
     package init(reactorCount: Int, configuration: ReactorConfiguration, nodes: [Int?]? = nil) {
         precondition(reactorCount > 0, "an engine has at least one reactor")
+        let nodes = nodes ?? Array(repeating: nil, count: reactorCount)
         handles = (0..<reactorCount).map {
-            ReactorHandle(index: $0, reactorCount: reactorCount, configuration: configuration)
+            ReactorHandle(index: $0, reactorCount: reactorCount, configuration: configuration, node: nodes[$0])
         }
         capacity = configuration.mailboxCapacity
-        self.nodes = nodes ?? Array(repeating: nil, count: reactorCount)
-        unsafe rings = .allocate(capacity: reactorCount * reactorCount)
-        for index in 0..<reactorCount * reactorCount { unsafe (rings + index).initialize(to: Atomic(nil)) }
+        self.nodes = nodes
+        unsafe mailboxes = .allocate(capacity: reactorCount * reactorCount)
+        for index in 0..<reactorCount * reactorCount { unsafe (mailboxes + index).initialize(to: Atomic(nil)) }
     }
 
     deinit {
         discardUndelivered()
         for index in 0..<handles.count * handles.count {
             // The mailroom's own reference, taken in `ring(from:to:)`.
-            if let ring = unsafe rings[index].load(ordering: .acquiring) {
-                unsafe Unmanaged<MailRing>.fromOpaque(ring).release()
+            if let mailbox = unsafe mailboxes[index].load(ordering: .acquiring) {
+                unsafe Unmanaged<Mailbox>.fromOpaque(mailbox).release()
             }
         }
-        unsafe rings.deallocate()
+        unsafe mailboxes.deallocate()
     }
 
-    /// The mailbox from `sender` to `receiver`, made if need be. For the sender.
+    /// The ring from `sender` to `receiver`, made if need be. For the sender. Lives as long as the mailroom.
     func ring(from sender: Int, to receiver: Int) -> MailRing {
         if let ring = existingRing(from: sender, to: receiver) { return ring }
-        let ring = MailRing(capacity: capacity, node: nodes[receiver])
-        let pointer = unsafe Unmanaged.passRetained(ring).toOpaque()
-        unsafe rings[sender * handles.count + receiver].store(pointer, ordering: .releasing)
-        return ring
+        let mailbox = Mailbox(capacity: capacity, node: nodes[receiver])
+        let pointer = unsafe Unmanaged.passRetained(mailbox).toOpaque()
+        unsafe mailboxes[sender * handles.count + receiver].store(pointer, ordering: .releasing)
+        return mailbox.ring
     }
 
-    /// The mailbox from `sender` to `receiver`, if it was ever used.
+    /// The ring from `sender` to `receiver`, if it was ever used.
     func existingRing(from sender: Int, to receiver: Int) -> MailRing? {
-        let pointer = unsafe rings[sender * handles.count + receiver].load(ordering: .acquiring)
-        // tidy: allow banned: once per batch of mail, and kept by the caller
-        return unsafe pointer.map { unsafe Unmanaged<MailRing>.fromOpaque($0).takeUnretainedValue() }
+        let pointer = unsafe mailboxes[sender * handles.count + receiver].load(ordering: .acquiring)
+        guard let pointer = unsafe pointer else { return nil }
+        return unsafe Unmanaged<Mailbox>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.ring }
     }
 
     /// Registers a kind of message; every reactor makes its own receiver when the first one arrives.
+    @usableFromInline
     func addChannel(_ makeReceiver: @escaping @Sendable () -> MailReceiver) -> UInt32 {
         receivers.withLock {
             $0.append(makeReceiver)
@@ -72,25 +75,21 @@ internal import Synchronization
             let counters = handles[receiver].counters
             for sender in handles.indices {
                 guard let ring = existingRing(from: sender, to: receiver) else { continue }
-                ring.publish()
-                while let (channel, payload) = unsafe ring.next() {
-                    unsafe makeReceiver(channel).discard(payload, receiver: receiver)
-                    ring.consume()
-                    counters.add(.mailUndelivered)
-                }
-                ring.release()
+                counters.add(.mailUndelivered, discardAll(ring, receiver: receiver))
             }
             counters.add(.mailUndelivered, handles[receiver].inbox.close())
         }
     }
-}
 
-/// Handles the messages of one channel on one reactor. A class and not a closure: its call costs a vtable entry.
-class MailReceiver {
-    /// Moves the message out of the payload and handles it.
-    @unsafe func receive(_ payload: UnsafeMutableRawPointer, from sender: Int) throws {
-        preconditionFailure("abstract")
+    private func discardAll(_ ring: MailRing, receiver: Int) -> Int {
+        var count = 0
+        ring.publish()
+        while let (channel, payload) = unsafe ring.next() {
+            unsafe makeReceiver(channel).discard(payload, receiver)
+            ring.consume()
+            count += 1
+        }
+        ring.release()
+        return count
     }
-    /// Moves the message out of the payload and reports that it was not delivered.
-    @unsafe func discard(_ payload: UnsafeMutableRawPointer, receiver: Int) { preconditionFailure("abstract") }
 }

@@ -48,7 +48,7 @@ extension Reactor {
         sinceGlance += 1
         guard sinceGlance == configuration.eventsPerMailGlance else { return }
         sinceGlance = 0
-        if handle.doorbell.isRung { takeMail() }
+        if doorbell.isRung { takeMail() }
     }
 
     private func handle(_ event: DriverEvent) {

@@ -5,7 +5,7 @@ internal import SpindleCore
 extension Reactor {
     /// Takes what other threads have sent, when the doorbell says that there is something.
     func drainMail() {
-        guard handle.doorbell.isRung else { return }
+        guard doorbell.isRung else { return }
         recorder.begin(.mail)
         takeMail()
         recorder.end(.mail)
@@ -13,8 +13,8 @@ extension Reactor {
 
     /// Looks into the mailboxes whose bits are set, and into no others: idle peers cost nothing.
     func takeMail() {
-        for word in 0..<handle.doorbell.wordCount {
-            var bits = handle.doorbell.take(word: word)
+        for word in 0..<doorbell.wordCount {
+            var bits = doorbell.take(word: word)
             while bits != 0 {
                 let sender = word << 6 + bits.trailingZeroBitCount
                 bits &= bits - 1
@@ -24,18 +24,20 @@ extension Reactor {
     }
 
     private func takeMail(from sender: Int) {
-        guard let ring = mailroom.existingRing(from: sender, to: index) else { return }
+        guard let ring = ringOfOwn(from: sender) else { return }
+        // Looked up once for a run of messages of one channel.
+        var current: (channel: UInt32, receiver: MailReceiver)?
         var taken = 0
         while let (channel, payload) = unsafe ring.next() {
             if taken == configuration.mailBudget {
                 // The rest comes in a later phase; the own bit remembers it.
                 counters.add(.mailBudgetExhausted)
-                _ = handle.doorbell.ring(sender)
+                _ = doorbell.ring(sender)
                 break
             }
             taken += 1
-            let receiver = receiver(of: channel)
-            do { try unsafe receiver.receive(payload, from: sender) } catch {
+            if current?.channel != channel { current = (channel, receiver(of: channel)) }
+            do { try unsafe current!.receiver.receive(payload, sender) } catch {
                 log.write(LogRecord(level: .error, message: "a channel's handler threw \(error)", reactor: index))
             }
             ring.consume()
@@ -44,7 +46,14 @@ extension Reactor {
         counters.add(.mailReceived, taken)
     }
 
+    /// The own copy of where the mailbox is.
     @inline(__always)
+    private func ringOfOwn(from sender: Int) -> MailRing? {
+        if let ring = rings[sender] { return ring }
+        rings[sender] = mailroom.existingRing(from: sender, to: index)
+        return rings[sender]
+    }
+
     private func receiver(of channel: UInt32) -> MailReceiver {
         let index = Int(channel)
         if index < receivers.count, let receiver = receivers[index] { return receiver }
@@ -66,8 +75,10 @@ extension Reactor {
         if outbox.hasUnpublished { outbox.publishAll(of: self) }
     }
 
-    func ring(_ receiver: Int) {
-        if mailroom.handles[receiver].ring(index) { counters.add(.wakeupsSent) }
+    /// Wakes a reactor that slept when its bell was rung.
+    func wake(_ receiver: Int) {
+        counters.add(.wakeupsSent)
+        mailroom.handles[receiver].wake()
     }
 
     /// Hands an accepted socket to another reactor before anything was built for it.

@@ -25,7 +25,6 @@ extension Reactor {
     @discardableResult
     public func callLater(_ delay: Duration, _ body: @escaping () throws -> Void) -> ReactorTimer {
         preconditionCurrent()
-        precondition(delay >= .zero, "callLater with a negative delay: \(delay)")
         return ReactorTimer(reactor: self, id: wheel.schedule(at: tick(after: delay), .call(body)))
     }
 
@@ -50,7 +49,9 @@ extension Reactor {
 
     /// The tick for a delay that counts from now. Zero is a tick that has passed: due in the next turn.
     func tick(after delay: Duration) -> UInt64 {
-        delay == .zero ? 0 : Ticks.ceiling(driver.now().advanced(by: delay))
+        let nanoseconds = delay.clampedNanoseconds
+        precondition(nanoseconds >= 0, "a negative delay: \(delay)")
+        return nanoseconds == 0 ? 0 : Ticks.ceiling(driver.now().advanced(byNanoseconds: nanoseconds))
     }
 
     func expireTimers() {

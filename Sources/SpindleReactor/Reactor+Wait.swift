@@ -10,10 +10,11 @@ extension Reactor {
         counters.add(.waits)
         if hasWork || limit == 0 {
             driver.wait(timeout: 0, into: &events)
-        } else if !configuration.pollMode, !spin(atMost: limit) {
-            sleep(atMost: limit)
         } else if configuration.pollMode {
             driver.wait(timeout: 0, into: &events)
+            if events.isEmpty { _ = lookForMail() }
+        } else if !spin(atMost: limit) {
+            sleep(atMost: limit)
         }
         now = driver.now()
         recorder.end(.wait)
@@ -23,14 +24,14 @@ extension Reactor {
     private var hasWork: Bool {
         isStopped || !jobs.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty || !flushList.isEmpty
             || !readyAcceptors.isEmpty
-            || wheel.hasExpired || handle.doorbell.isRung
+            || wheel.hasExpired || doorbell.isRung
     }
 
     private func sleep(atMost limit: Int64) {
-        guard handle.doorbell.prepareToSleep() else { return driver.wait(timeout: 0, into: &events) }
+        guard doorbell.prepareToSleep() else { return driver.wait(timeout: 0, into: &events) }
         counters.add(.sleeps)
         driver.wait(timeout: timeout(atMost: limit), into: &events)
-        handle.doorbell.wakeUp()
+        doorbell.wakeUp()
     }
 
     /// Nanoseconds until the next timer; negative without one.
@@ -45,20 +46,53 @@ extension Reactor {
 
     /// Polls for events and mail for as long as `idleSpin` says.
     ///
+    /// Mail is handled here and now, as between events: a message that meets a spinning reactor does not wait for
+    /// the rest of a turn. The kernel, whose answer costs ten times a look at the doorbell, is asked less often.
+    ///
     /// - Returns: True when there is something to do.
     private func spin(atMost limit: Int64) -> Bool {
         guard configuration.idleSpin > .zero else { return false }
-        let start = driver.now()
-        var spin = configuration.idleSpin.clampedNanoseconds
-        if limit >= 0 { spin = min(spin, limit) }
-        if let tick = wheel.nextTick { spin = min(spin, start.duration(to: Ticks.instant(tick)).clampedNanoseconds) }
-        let end = start.advanced(by: .nanoseconds(spin))
+        now = driver.now()
+        var end = now.advanced(by: configuration.idleSpin)
+        let last = limit < 0 ? MonotonicInstant(nanoseconds: .max) : now.advanced(by: .nanoseconds(limit))
         repeat {
             driver.wait(timeout: 0, into: &events)
-            if !events.isEmpty || handle.doorbell.isRung { return true }
             counters.add(.waits)
-            for _ in 0..<16 where !handle.doorbell.isRung { Processor.relax() }
-        } while driver.now() < end
+            if !events.isEmpty { return true }
+            let found = lookForMail()
+            // What mail led to may need the whole turn; if not, the reactor is idle from now on.
+            if found, hasWork { return true }
+            now = driver.now()
+            if found { end = now.advanced(by: configuration.idleSpin) }
+        } while now < min(end, last, wheel.nextTick.map(Ticks.instant) ?? end)
         return false
+    }
+
+    /// Spins for a few microseconds, handling mail at once when it comes.
+    ///
+    /// - Returns: True when some came.
+    private func lookForMail() -> Bool {
+        var found = false
+        for _ in 0..<Reactor.looksPerPoll {
+            if doorbell.isRung {
+                found = true
+                takeMailWhileWaiting()
+                if hasWork { return true }
+            }
+            Processor.relax()
+        }
+        return found
+    }
+
+    /// Looks at the doorbell between two polls of the kernel: 5 µs where a pause takes 20 ns. A poll costs as much
+    /// as ten looks, and a message that comes meanwhile waits for it (with 64 looks a round trip took 450 ns instead
+    /// of 390); an event that comes between polls waits for 5 µs at most, where a wake would take 25 to 60.
+    private static var looksPerPoll: Int { 256 }
+
+    private func takeMailWhileWaiting() {
+        let start = SystemClock.ticks()
+        takeMail()
+        flushMail()
+        recorder.interlude(.mail, since: start)
     }
 }

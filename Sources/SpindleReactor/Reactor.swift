@@ -20,12 +20,15 @@ public final class Reactor {
     let driver: any Driver
     let mailroom: Mailroom
     let counters: Counters
+    let doorbell: Doorbell
     package let log: any LogSink
     let pool: BufferPool
     let recorder: TurnRecorder
     let defaultIdleTimeout: UInt64
 
     var acceptors: [Acceptor?] = []
+    /// The mailboxes that this reactor takes from, by sender, those that were used.
+    var rings: ContiguousArray<MailRing?>
     /// The receivers of channels that a message has come for, by channel.
     var receivers: [MailReceiver?] = []
     /// The connection whose callback runs: what it writes is corked.
@@ -69,6 +72,8 @@ public final class Reactor {
         self.mailroom = mailroom
         handle = mailroom.handles[index]
         counters = handle.counters
+        doorbell = handle.doorbell
+        rings = ContiguousArray(repeating: nil, count: mailroom.handles.count)
         pool = BufferPool()
         unsafe uncheckedOutbox = Outbox(reactorCount: mailroom.handles.count)
         recorder = handle.recorder

@@ -22,17 +22,22 @@ public final class ReactorHandle: Sendable {
     public let index: Int
     let doorbell: Doorbell
     let inbox: Inbox
-    package let counters = Counters()
-    package let recorder = TurnRecorder()
+    package let counters: Counters
+    package let recorder: TurnRecorder
     /// The bit of the bitmap that stands for the inbox.
     let inboxBit: Int
     private let waker = Guarded<(any DriverWaker)?>(nil)
     private let stopped = Atomic<Bool>(false)
+    /// What the reactor writes and others look at; on its node.
+    private let memory: LineMemory
 
-    package init(index: Int, reactorCount: Int, configuration: ReactorConfiguration) {
+    package init(index: Int, reactorCount: Int, configuration: ReactorConfiguration, node: Int? = nil) {
         self.index = index
+        memory = LineMemory(byteCount: 128 << 10, node: node)
+        counters = Counters(in: memory)
+        recorder = TurnRecorder(in: memory)
         inboxBit = reactorCount
-        doorbell = Doorbell(bitCount: reactorCount + 1)
+        doorbell = Doorbell(bitCount: reactorCount + 1, in: memory)
         inbox = Inbox(capacity: configuration.inboxCapacity)
     }
 

@@ -32,7 +32,6 @@ public struct ReactorTimer {
     @discardableResult
     public func reset(_ delay: Duration) -> Bool {
         reactor.preconditionCurrent()
-        precondition(delay >= .zero, "reset to a negative delay: \(delay)")
         return reactor.wheel.reschedule(id, at: reactor.tick(after: delay))
     }
 

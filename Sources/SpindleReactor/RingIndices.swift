@@ -2,6 +2,7 @@
 
 /// The published indices of a ring with one producer and one consumer, so that a test can run what is done with
 /// them on a model of memory (`RingModelTests`), as with `DoorbellMemory`.
+@usableFromInline
 protocol RingMemory {
     associatedtype Interruption: Error
     /// How far the producer has written. Acquires what it wrote.
@@ -17,12 +18,18 @@ protocol RingMemory {
 /// The producer's own half of a ring: where it writes next, and how far the consumer was when it last looked.
 ///
 /// Indices count messages and never wrap back to 0; a slot is `index & mask`.
+@usableFromInline
 struct RingProducer {
-    var tail: UInt64 = 0
-    var knownHead: UInt64 = 0
+    @usableFromInline var tail: UInt64 = 0
+    @usableFromInline var knownHead: UInt64 = 0
+
+    init(tail: UInt64 = 0, knownHead: UInt64 = 0) {
+        self.tail = tail
+        self.knownHead = knownHead
+    }
 
     /// The index to write next, or nil when the ring is full. Taken by `commit`.
-    @inline(__always)
+    @inlinable
     mutating func reserve<Memory: RingMemory>(
         mask: UInt64,
         in memory: Memory
@@ -34,7 +41,7 @@ struct RingProducer {
         return tail
     }
 
-    @inline(__always)
+    @inlinable
     mutating func commit() { tail &+= 1 }
 
     @inline(__always)

@@ -2,7 +2,6 @@
 
 internal import SpindleCore
 internal import SpindleSystem
-internal import Synchronization
 
 /// The phases of a turn.
 public enum TurnPhase: Int, CaseIterable, Sendable {
@@ -24,72 +23,95 @@ public enum TurnPhase: Int, CaseIterable, Sendable {
 ///
 /// Written by its reactor alone, read from any thread. Time is counted in ticks of the processor (about 8 ns a
 /// reading) and turned into nanoseconds when somebody looks.
-// Sendable: every cell that is shared is atomic or behind the mutex.
-@safe package final class TurnRecorder: @unchecked Sendable {
+package final class TurnRecorder: Sendable {
     /// How many turns the flight recorder keeps.
     package static let turnCount = 1000
     private static let phaseCount = TurnPhase.allCases.count
     /// Words of one recorded turn: start, events, and the ticks of each phase.
     private static let recordWords = 2 + phaseCount
 
-    private let cells: UnsafeMutablePointer<Atomic<UInt64>>
+    /// Places in `clockwork`.
+    private enum Hand {
+        static let turn = 0
+        static let phaseStart = 1
+        /// When the present wait began; 0 outside of waits.
+        static let waitStart = 2
+        static let busyTicks = 3
+        static let longestCallback = 4
+        static let count = 5
+    }
+
+    private let records: SharedNumbers
+    private let clockwork: SharedNumbers
     private let histograms: [LogHistogram]
-    let total = LogHistogram()
-    private var record: UnsafeMutablePointer<Atomic<UInt64>>
-    private var turn = 0
-    private var phaseStart: UInt64 = 0
-    private var busyTicks: UInt64 = 0
-    private var longestCallback: UInt64 = 0
+    let total: LogHistogram
     private let startTicks = SystemClock.ticks()
     private let startTime = SystemClock.now()
     private let published = Guarded<(callback: UInt64, type: String)>((0, ""))
 
-    package init() {
-        let count = TurnRecorder.turnCount * TurnRecorder.recordWords
-        unsafe cells = .allocate(capacity: count)
-        for index in 0..<count { unsafe (cells + index).initialize(to: Atomic(0)) }
-        unsafe record = unsafe cells
-        histograms = TurnPhase.allCases.map { _ in LogHistogram() }
+    init(in memory: LineMemory) {
+        records = SharedNumbers(count: TurnRecorder.turnCount * TurnRecorder.recordWords, in: memory)
+        clockwork = SharedNumbers(count: Hand.count, in: memory)
+        histograms = TurnPhase.allCases.map { _ in LogHistogram(in: memory) }
+        total = LogHistogram(in: memory)
     }
 
-    deinit { unsafe cells.deallocate() }
+    /// Where the present turn's record begins.
+    private var record: Int { Int(clockwork[Hand.turn]) * TurnRecorder.recordWords }
 
     @inline(__always)
     func beginTurn(_ now: MonotonicInstant) {
         finishTurn()
-        turn += 1
-        unsafe record = unsafe cells + (turn % TurnRecorder.turnCount) * TurnRecorder.recordWords
-        for word in 1..<TurnRecorder.recordWords { unsafe record[word].store(0, ordering: .relaxed) }
-        unsafe record[0].store(now.nanoseconds, ordering: .relaxed)
+        let next = clockwork[Hand.turn] + 1
+        clockwork[Hand.turn] = next == UInt64(TurnRecorder.turnCount) ? 0 : next
+        let record = record
+        for word in 1..<TurnRecorder.recordWords { records[record + word] = 0 }
+        records[record] = now.nanoseconds
     }
 
     private func finishTurn() {
-        guard busyTicks > 0 else { return }
-        total.add(busyTicks)
-        busyTicks = 0
+        let ticks = clockwork[Hand.busyTicks]
+        guard ticks > 0 else { return }
+        total.add(ticks)
+        clockwork[Hand.busyTicks] = 0
     }
 
     @inline(__always)
-    func begin(_ phase: TurnPhase) { phaseStart = SystemClock.ticks() }
+    func begin(_ phase: TurnPhase) {
+        let now = SystemClock.ticks()
+        clockwork[Hand.phaseStart] = now
+        if phase == .wait { clockwork[Hand.waitStart] = now }
+    }
 
     @inline(__always)
     func end(_ phase: TurnPhase, eventCount: Int = 0) {
-        let ticks = SystemClock.ticks() &- phaseStart
-        unsafe record[2 + phase.rawValue].store(ticks, ordering: .relaxed)
-        if eventCount > 0 { unsafe record[1].store(UInt64(eventCount), ordering: .relaxed) }
+        let ticks = SystemClock.ticks() &- clockwork[Hand.phaseStart]
+        let record = record
+        records[record + 2 + phase.rawValue] = ticks
+        if eventCount > 0 { records[record + 1] = UInt64(eventCount) }
         histograms[phase.rawValue].add(ticks)
-        if phase != .wait { busyTicks &+= ticks }
+        if phase == .wait { clockwork[Hand.waitStart] = 0 } else { clockwork[Hand.busyTicks] &+= ticks }
+    }
+
+    /// Counts what was done during a wait, which is not charged for it; a turn of its own in the statistics.
+    @inline(__always)
+    func interlude(_ phase: TurnPhase, since start: UInt64) {
+        let ticks = SystemClock.ticks() &- start
+        histograms[phase.rawValue].add(ticks)
+        total.add(ticks)
+        clockwork[Hand.phaseStart] &+= ticks
+        clockwork[Hand.waitStart] &+= ticks
     }
 
     @inline(__always)
     func callbackEnded(since start: UInt64, of proto: any StreamProtocol) {
         let ticks = SystemClock.ticks() &- start
-        if ticks > longestCallback { noteLongest(ticks, proto) }
+        if ticks > clockwork[Hand.longestCallback] { noteLongest(ticks, proto) }
     }
 
     @inline(never)
     private func noteLongest(_ ticks: UInt64, _ proto: any StreamProtocol) {
-        longestCallback = ticks
+        clockwork[Hand.longestCallback] = ticks
         published.withLock { $0 = (ticks, String(describing: type(of: proto))) }
     }
 
@@ -104,21 +126,24 @@ public enum TurnPhase: Int, CaseIterable, Sendable {
 
     func histogram(of phase: TurnPhase) -> LogHistogram { histograms[phase.rawValue] }
 
-    /// Ticks spent working and waiting.
+    /// Ticks spent working and waiting, the present wait included: an idle reactor may wait for hours.
     var phaseTicks: (busy: UInt64, waiting: UInt64) {
-        (
+        let waitStart = clockwork[Hand.waitStart]
+        let now = SystemClock.ticks()
+        let present = waitStart > 0 && now > waitStart ? now - waitStart : 0
+        return (
             TurnPhase.allCases.filter { $0 != .wait }.reduce(0) { $0 &+ histogram(of: $1).total },
-            histogram(of: .wait).total
+            histogram(of: .wait).total &+ present
         )
     }
 
     var longestCallbackSoFar: (ticks: UInt64, type: String) { published.withLock { ($0.callback, $0.type) } }
 
     /// The turns kept, in no order.
-    func records() -> [(start: UInt64, events: UInt64, ticks: [UInt64])] {
+    func keptTurns() -> [(start: UInt64, events: UInt64, ticks: [UInt64])] {
         (0..<TurnRecorder.turnCount).compactMap { turn in
             let base = turn * TurnRecorder.recordWords
-            let words = (0..<TurnRecorder.recordWords).map { unsafe cells[base + $0].load(ordering: .relaxed) }
+            let words = (0..<TurnRecorder.recordWords).map { records[base + $0] }
             return words[0] == 0 ? nil : (words[0], words[1], Array(words[2...]))
         }
     }

@@ -55,7 +55,7 @@ extension TurnRecorder {
     /// The last turns, newest first, at most `limit`. From any thread; the newest may be incomplete.
     package func recentTurns(limit: Int) -> [RecordedTurn] {
         let scale = nanosecondsPerTick
-        return records().sorted { $0.start > $1.start }.prefix(limit).map { record in
+        return keptTurns().sorted { $0.start > $1.start }.prefix(limit).map { record in
             RecordedTurn(
                 startNanoseconds: record.start,
                 eventCount: record.events,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CLinux
+public import CLinux
 internal import Glibc
 package import SpindleCore
 
 /// An epoll instance, edge-triggered. epoll(7).
-@safe package final class Epoll {
+@safe public final class Epoll {
     /// What a registration reports.
-    package struct Interest {
+    package struct Interest: Sendable {
         let bits: UInt32
         /// Bytes can be read, room to write appeared, the peer closed its side. Errors and hang-ups come unasked.
         package static let stream = Interest(
@@ -18,16 +18,16 @@ package import SpindleCore
     }
 
     /// The event bits, checked against the headers in CLinux.c. Computed: a stored one costs a once-check a use.
-    package static var readable: UInt32 { 0x1 }
-    package static var writable: UInt32 { 0x4 }
-    package static var peerClosed: UInt32 { 0x2000 }
-    package static var hangUp: UInt32 { 0x10 }
-    package static var error: UInt32 { 0x8 }
-    package static var urgent: UInt32 { 0x2 }
+    @inlinable public static var readable: UInt32 { 0x1 }
+    @inlinable public static var writable: UInt32 { 0x4 }
+    @inlinable public static var peerClosed: UInt32 { 0x2000 }
+    @inlinable public static var hangUp: UInt32 { 0x10 }
+    @inlinable public static var error: UInt32 { 0x8 }
+    @inlinable public static var urgent: UInt32 { 0x2 }
     private static var edgeTriggered: UInt32 { 1 << 31 }
 
     private let descriptor: Descriptor
-    private let events: UnsafeMutablePointer<cl_epoll_event>
+    @usableFromInline let events: UnsafeMutablePointer<cl_epoll_event>
     private let capacity: Int
     private var lacksNanosecondWait = false
 
@@ -81,8 +81,8 @@ package import SpindleCore
     }
 
     /// The event at `index` of the last wait: its bits and its registration's token.
-    @inline(__always)
-    package func event(at index: Int) -> (bits: UInt32, token: UInt64) {
+    @inlinable
+    public func event(at index: Int) -> (bits: UInt32, token: UInt64) {
         let event = unsafe events[index]
         return (event.events, event.data)
     }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CLinux
-internal import Glibc
-package import SpindleCore
+public import CLinux
+public import Glibc
+public import SpindleCore
 
 /// A non-blocking TCP socket, as a number that its owner closes.
 ///
 /// Not an owning type: the connection table owns thousands of these and closes each when its budget says so.
-package struct StreamSocket: Equatable, Sendable {
+public struct StreamSocket: Equatable, Sendable {
     /// The kernel's number.
-    package let descriptor: CInt
+    public let descriptor: CInt
 
     /// Wraps a socket that is open.
-    package init(descriptor: CInt) { self.descriptor = descriptor }
+    @inlinable public init(descriptor: CInt) { self.descriptor = descriptor }
 
     /// What recv(2) or send(2) did.
-    package enum Transfer: Equatable {
+    public enum Transfer: Equatable {
         /// That many bytes, at least 1 (for sending, 0 only when nothing was given).
         case bytes(Int)
         /// The peer sends no more.
@@ -96,7 +96,7 @@ package struct StreamSocket: Equatable, Sendable {
     }
 
     /// recv(2) into `buffer`, which has at least 1 byte.
-    package func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    @inlinable public func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         while true {
             let result = unsafe cl_receive(descriptor, buffer.baseAddress, buffer.count)
             if result > 0 { return .bytes(result) }
@@ -107,26 +107,27 @@ package struct StreamSocket: Equatable, Sendable {
     }
 
     /// send(2) without SIGPIPE.
-    package func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+    @inlinable public func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
         while true {
             let result = unsafe cl_send(descriptor, bytes.baseAddress, bytes.count)
-            if let transfer = StreamSocket.sent(result) { return transfer }
+            if result >= 0 { return .bytes(result) }
+            if let transfer = StreamSocket.refused(result) { return transfer }
         }
     }
 
     /// sendmsg(2) of the pieces without SIGPIPE; at most IOV_MAX (1024) of them.
-    package func send(_ pieces: UnsafeMutableBufferPointer<SendPiece>) -> Transfer {
+    @inlinable public func send(_ pieces: UnsafeMutableBufferPointer<SendPiece>) -> Transfer {
         // A `SendPiece` has the layout of an iovec: address, length.
         let vector = unsafe UnsafeMutableRawPointer(pieces.baseAddress)?.assumingMemoryBound(to: cl_piece.self)
         while true {
             let result = unsafe cl_send_vector(descriptor, vector, pieces.count)
-            if let transfer = StreamSocket.sent(result) { return transfer }
+            if result >= 0 { return .bytes(result) }
+            if let transfer = StreamSocket.refused(result) { return transfer }
         }
     }
 
     /// Nil asks for another try, after a signal.
-    private static func sent(_ result: Int) -> Transfer? {
-        if result >= 0 { return .bytes(result) }
+    @usableFromInline static func refused(_ result: Int) -> Transfer? {
         switch Errno(rawValue: Int32(-result)) {
         case .interrupted: return nil
         // ENOBUFS of send(2) means a full interface queue: as good as "not now", an edge follows.
@@ -171,11 +172,14 @@ package struct StreamSocket: Equatable, Sendable {
 }
 
 /// One piece of a vectored send: readv(2)'s iovec, without letting C's type out of this layer.
-@safe package struct SendPiece {
-    package var base: UnsafeRawPointer?
-    package var byteCount: Int
+@safe public struct SendPiece {
+    /// The first byte.
+    public var base: UnsafeRawPointer?
+    /// How many.
+    public var byteCount: Int
 
-    package init(base: UnsafeRawPointer?, byteCount: Int) {
+    /// A piece; whoever sends it keeps the memory alive.
+    @inlinable public init(base: UnsafeRawPointer?, byteCount: Int) {
         unsafe self.base = unsafe base
         self.byteCount = byteCount
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CLinux
+public import CLinux
 internal import Glibc
 package import SpindleCore
 
 /// A POSIX thread. pthreads(7).
-package enum SystemThread {
+public enum SystemThread {
     private final class Start {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -80,8 +80,8 @@ package enum SystemThread {
     }
 
     /// What the calling thread was marked with, or nil: one load.
-    package static var local: UnsafeMutableRawPointer? { unsafe cl_current_reactor() }
+    @inlinable public static var local: UnsafeMutableRawPointer? { unsafe cl_current_reactor() }
 
     /// Marks the calling thread.
-    package static func setLocal(_ value: UnsafeMutableRawPointer?) { unsafe cl_set_current_reactor(value) }
+    @inlinable public static func setLocal(_ value: UnsafeMutableRawPointer?) { unsafe cl_set_current_reactor(value) }
 }

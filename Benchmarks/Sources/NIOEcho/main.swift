@@ -5,6 +5,7 @@
 //
 // usage: NIOEcho [PORT]      prints `listening on 127.0.0.1:PORT`
 
+import Glibc
 import NIOCore
 import NIOPosix
 
@@ -35,5 +36,4 @@ print("listening on 127.0.0.1:\(server.localAddress?.port ?? 0)")
 fflushAll()
 try await server.closeFuture.get()
 
-import Glibc
 func fflushAll() { fflush(nil) }

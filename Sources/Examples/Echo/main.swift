@@ -12,6 +12,6 @@ final class Echo: StreamProtocol {
 let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 7000
 let engine = try Engine()
 let listener = try engine.listen(on: .any(port: port)) { Echo($0) }
-print("echoing on \(listener.address) with \(engine.reactorCount) reactors")
+print("listening on \(listener.address) with \(engine.reactorCount) reactors")
 fflush(nil)
 try engine.run()

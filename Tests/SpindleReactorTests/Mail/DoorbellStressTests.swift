@@ -16,7 +16,9 @@ extension StressTests {
 
         @Test("a ring and an attempt to sleep never miss each other")
         func correctProtocol() async {
-            let doorbell = Doorbell(bitCount: 1)
+            let memory = LineMemory(byteCount: 4096)
+            let doorbell = Doorbell(bitCount: 1, in: memory)
+            defer { withExtendedLifetime(memory) {} }
             let lost = await Self.duel(
                 on: doorbell,
                 ring: { doorbell.ring(0) },

@@ -21,7 +21,9 @@ extension StressTests {
         @Test("a ring keeps order and content through many turns, full and empty", arguments: [1, 2, 64, 1024])
         func ring(capacity: Int) async {
             let count: UInt64 = capacity < 64 ? 20_000 : 200_000
-            let ring = MailRing(capacity: capacity, node: nil)
+            let mailbox = Mailbox(capacity: capacity, node: nil)
+            let ring = mailbox.ring
+            defer { withExtendedLifetime(mailbox) {} }
             let (full, wrong) = (Count(), Count())
             await onThreads(2) { thread in
                 if thread == 0 {

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Measures what echo servers don't: messages between reactors, timers, and what an echo costs by the number of
+// reactors. micro.py runs it in turn with its raw C twins and prints ratios.
+//
+// usage: Micro one-way [--messages N]          ns per 32-byte value from one reactor to another, both spinning
+//        Micro round-trip [--trips N]          ns per round trip, both spinning
+//        Micro wake [--trips N]                ns per round trip (median), the target asleep, the sender polling
+//        Micro sleepers [--trips N]            the same, both asleep
+//        Micro busy --port P [--trips N]       ns from send to handler, on a reactor that is busy with 1,000
+//                                              connections to the echo server at 127.0.0.1:P
+//        Micro timers [--pending N]            ns per schedule + cancel, and a million timers that expire
+//        Micro simulated [--reactors N] [--echoes N]   N reactors on the simulated driver, for counting
+//
+// Prints one line of JSON. Reactors are pinned to CPUs 0 and 1.
+
+import Glibc
+
+let benchmarks: [String: (Arguments) async throws -> Figures] = [
+    "one-way": Mailbox.oneWay, "round-trip": Mailbox.spinningRoundTrip, "wake": Mailbox.wakingRoundTrip,
+    "sleepers": Mailbox.sleepingRoundTrip, "busy": BusyReactor.run, "timers": Timers.run,
+    "simulated": SimulatedEcho.run,
+]
+
+let arguments = Arguments(CommandLine.arguments.dropFirst())
+guard let benchmark = benchmarks[arguments.name] else {
+    Arguments.refuse("the first argument is one of \(benchmarks.keys.sorted().joined(separator: ", "))")
+}
+do { print(try await benchmark(arguments).json) } catch {
+    Arguments.complain("\(error)")
+    exit(1)
+}
