@@ -89,6 +89,14 @@ int cl_close(int fd) { return RESULT(close(fd)); }
 
 int cl_open_null(void) { return RESULT(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
+ptrdiff_t cl_read_file(const char *path, void *buffer, size_t size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    ptrdiff_t result = RESULT(read(fd, buffer, size));
+    close(fd);
+    return result;
+}
+
 // ---- sockets ----
 
 _Static_assert(sizeof(cl_piece) == sizeof(struct iovec), "iovec differs");
@@ -276,6 +284,14 @@ int cl_descriptor_limit(uint64_t *soft, uint64_t *hard) {
 int cl_set_descriptor_limit(uint64_t soft, uint64_t hard) {
     struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
     return RESULT(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+void cl_grow_descriptor_table(int count) {
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, count - 1);
+    if (high >= 0) close(high);
+    close(fd);
 }
 
 // ---- clocks ----

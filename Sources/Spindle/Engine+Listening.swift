@@ -49,14 +49,14 @@ extension Engine {
                     PendingListener(
                         id: firstID + offset,
                         address: sockets.address,
-                        sockets: sockets.handles,
+                        sockets: sockets.handles.map { UnclaimedSocket($0, drivers) },
                         factoryGroup: firstID,
                         makeFactory: factory
                     )
                 )
             }
         } catch {
-            for listener in pending { listener.sockets.forEach(drivers.close) }
+            pending.forEach { $0.close() }
             throw error
         }
         let added = pending
@@ -88,13 +88,23 @@ extension Engine {
             options.exclusive = false
             for _ in 1..<reactorCount { handles.append(try drivers.bind(bound, options)) }
             // All are bound before the first one listens: connections that came earlier would go to too few.
-            for handle in handles { _ = try drivers.listen(handle, backlog: configuration.backlog) }
+            var granted = configuration.backlog
+            for handle in handles { granted = min(granted, try drivers.listen(handle, backlog: configuration.backlog)) }
+            if granted < configuration.backlog { reportClampedBacklog(granted) }
             try steer(handles)
             return (handles, bound)
         } catch {
             handles.forEach(drivers.close)
             throw ListenError(address: address, errno: error)
         }
+    }
+
+    private func reportClampedBacklog(_ granted: Int) {
+        let wanted = configuration.backlog
+        let message =
+            "the backlog is \(granted) and not \(wanted): the kernel's net.core.somaxconn clamps it; "
+            + "raise that (sysctl net.core.somaxconn=\(wanted)) or lower --backlog"
+        log.write(LogRecord(level: .warning, message: message))
     }
 
     /// Lets a program choose the socket, when the accept mode asks for one. A refusal falls back to the hash.
@@ -114,6 +124,16 @@ extension Engine {
         }
     }
 
+    /// Closes listeners that were to be given to reactors at the start.
+    func forget(listeners ids: [Int]) {
+        let forgotten = state.withLock { state in
+            let forgotten = state.listeners.filter { ids.contains($0.id) }
+            state.listeners.removeAll { ids.contains($0.id) }
+            return forgotten
+        }
+        forgotten.forEach { $0.close() }
+    }
+
     /// Gives the sockets to their reactors.
     func startListening(_ listeners: [PendingListener], on handles: [ReactorHandle]) {
         let groups = Dictionary(grouping: listeners, by: \.factoryGroup).values.sorted {
@@ -128,42 +148,44 @@ extension Engine {
             } : nil
         let threshold = UInt64(configuration.balanceThreshold)
         for handle in handles {
-            handle.submit { [log] in
-                guard let reactor = Reactor.current else { return }
-                for group in groups {
-                    let use = FactoryUse(group[0].makeFactory())
-                    for listener in group {
-                        do throws(Errno) {
-                            try reactor.listen(
-                                on: listener.sockets[reactor.index],
-                                address: listener.address,
-                                use: use,
-                                listenerID: listener.id,
-                                balance: handOver == nil
-                                    ? nil : { Balance.target(of: reactor.index, handles, threshold: threshold) },
-                                handOver: handOver
-                            )
-                        } catch {
-                            let message = "cannot watch the listener on \(listener.address): \(error)"
-                            log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
+            Engine.submit(
+                { [self] reactor in
+                    for group in groups {
+                        let use = FactoryUse(group[0].makeFactory())
+                        for listener in group {
+                            let balance =
+                                handOver == nil ? nil : Balance(of: reactor.index, handles, threshold: threshold)
+                            listen(listener, use, balance, handOver, on: reactor)
                         }
                     }
-                }
-            }
+                },
+                to: handle
+            )
         }
     }
-}
 
-/// Which reactor takes a new connection in the accept mode `balanced`.
-enum Balance {
-    /// The reactor with the fewest connections when `own` has `threshold` more, else `own`.
-    static func target(of own: Int, _ handles: [ReactorHandle], threshold: UInt64) -> Int {
-        let loads = handles.map { $0.counters[.openConnections] }
-        return target(of: own, loads: loads, threshold: threshold)
-    }
-
-    static func target(of own: Int, loads: [UInt64], threshold: UInt64) -> Int {
-        guard let least = loads.indices.min(by: { loads[$0] < loads[$1] }) else { return own }
-        return loads[own] >= loads[least] + threshold ? least : own
+    private func listen(
+        _ listener: PendingListener,
+        _ use: FactoryUse,
+        _ balance: Balance?,
+        _ handOver: SpindleReactor.Channel<HandedOverSocket>?,
+        on reactor: Reactor
+    ) {
+        guard let socket = listener.sockets[reactor.index].take() else { return }
+        do throws(Errno) {
+            try reactor.listen(
+                on: socket,
+                address: listener.address,
+                use: use,
+                listenerID: listener.id,
+                balance: balance.map { balance in { balance.target(at: $0) } },
+                handOver: handOver
+            )
+        } catch {
+            // Closed, or the kernel would go on to give it its share of the connections.
+            drivers.close(socket)
+            let message = "cannot watch the listener on \(listener.address): \(error)"
+            log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
+        }
     }
 }

@@ -14,6 +14,8 @@ extension Engine {
         try state.withLock {
             guard $0.phase == .idle else { throw StartError.alreadyRunning }
             $0.phase = .starting
+            $0.hurry = false
+            $0.stopsAfterStart = false
         }
         do {
             try checkDescriptors()
@@ -37,20 +39,26 @@ extension Engine {
         do { try runStartupTriggers(.after) } catch {
             log.write(LogRecord(level: .error, message: "a startup trigger threw \(error)"))
         }
+        if state.withLock(\.stopsAfterStart) { Task.detached { [self] in await stop() } }
     }
 
+    /// Descriptors that the process's table is made for at the start when connections have no limit.
+    private static let descriptorTableSize: UInt64 = 1 << 16
+
     private func checkDescriptors() throws {
-        let wanted = configuration.limits.maximumConnections
+        // Beyond a billion per reactor it is not descriptors that run out.
+        let wanted = min(configuration.limits.maximumConnections, 1 << 30)
         // Some for the engine itself: drivers, wakers, listeners, standard streams, files of the program.
         let perEngine = 64 + reactorCount * 4
-        guard wanted < Int.max else {
-            _ = try DescriptorLimit.raise(to: .max)
-            return
+        guard configuration.limits.maximumConnections < Int.max else {
+            let limit = try DescriptorLimit.raise(to: .max)
+            return DescriptorLimit.growTable(to: Int(min(limit.soft, Engine.descriptorTableSize)))
         }
         let limit = try DescriptorLimit.raise(to: UInt64(wanted * reactorCount + perEngine))
         guard limit.soft >= UInt64(wanted + perEngine) else {
             throw StartError.descriptors(wanted: wanted, hardLimit: limit.hard)
         }
+        DescriptorLimit.growTable(to: Int(min(limit.soft, UInt64(wanted * reactorCount + perEngine))))
     }
 
     private func startReactors() throws {
@@ -78,10 +86,9 @@ extension Engine {
     }
 
     private func abandonStart() {
-        let (finished, handles, listeners) = state.withLock { ($0.finished, $0.mailroom.handles, $0.listeners) }
-        for handle in handles { handle.submit { Reactor.current?.stop() } }
+        let (finished, handles) = state.withLock { ($0.finished, $0.mailroom.handles) }
+        for handle in handles { Engine.submit({ $0.stop() }, to: handle) }
         finished?.wait()
-        for listener in listeners { listener.sockets.forEach(drivers.close) }
         reset()
     }
 
@@ -90,9 +97,13 @@ extension Engine {
     /// `before` triggers run, then every reactor stops accepting, then connections send what they were given and
     /// close, then `during` triggers run, reactors end (what is still open is reset), `after` triggers run.
     ///
-    /// - Parameter deadline: How long triggers and connections may take together; nil is `drainTimeout`.
+    /// A stop during the start follows the start.
+    ///
+    /// - Parameter deadline: How long triggers and connections may take together; nil is `drainTimeout`. Triggers of
+    ///   `during` and `after` have at least a second each.
     public func stop(deadline: Duration? = nil) async {
         let isFirst = state.withLock {
+            if $0.phase == .starting { $0.stopsAfterStart = true }
             guard $0.phase == .running else { return false }
             $0.phase = .stopping
             return true
@@ -102,19 +113,25 @@ extension Engine {
         await runShutdownTriggers(.before, until: end)
         await onEveryReactor { $0.stopListening() }
         await drain(until: end)
-        await runShutdownTriggers(.during, until: end)
+        await runShutdownTriggers(.during, until: Engine.withGrace(end))
         await onEveryReactor { $0.endAllConnections() }
         let (finished, handles) = state.withLock { ($0.finished, $0.mailroom.handles) }
-        for handle in handles { handle.submit { Reactor.current?.stop() } }
+        for handle in handles { Engine.submit({ $0.stop() }, to: handle) }
         await Engine.wait(for: finished)
-        await runShutdownTriggers(.after, until: end)
+        await runShutdownTriggers(.after, until: Engine.withGrace(end))
         reset()
+    }
+
+    /// The end, or a second from now when that is later: what has to be written down must not depend on how long
+    /// connections took.
+    private static func withGrace(_ end: MonotonicInstant) -> MonotonicInstant {
+        max(end, SystemClock.now().advanced(by: .seconds(1)))
     }
 
     /// Ends a stop that is under way without waiting for connections any longer, or stops at once.
     public func stopNow() async {
-        state.withLock { $0.hurry = true }
-        for handle in reactors { handle.submit { Reactor.current?.endAllConnections() } }
+        state.withLock { if $0.phase != .idle { $0.hurry = true } }
+        for handle in reactors { Engine.submit({ $0.endAllConnections() }, to: handle) }
         await stop(deadline: .zero)
     }
 
@@ -127,16 +144,18 @@ extension Engine {
             for handle in handles {
                 group.addTask {
                     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                        let result = handle.submit {
-                            guard let reactor = Reactor.current else { return continuation.resume() }
-                            // The deadline ends what is left, which is what completes the drain then.
-                            let timer = reactor.callLater(left) { reactor.endAllConnections() }
-                            reactor.drain {
-                                timer.cancel()
-                                continuation.resume()
-                            }
-                        }
-                        if result != .sent { continuation.resume() }
+                        let resumption = Resumption(continuation)
+                        Engine.submit(
+                            { reactor in
+                                // The deadline ends what is left, which is what completes the drain then.
+                                let timer = reactor.callLater(left) { reactor.endAllConnections() }
+                                reactor.drain {
+                                    timer.cancel()
+                                    resumption.resume()
+                                }
+                            },
+                            to: handle
+                        )
                     }
                 }
             }
@@ -162,8 +181,9 @@ extension Engine {
 
     /// Back to idle, with new handles: the old ones answer `.stopped`.
     private func reset() {
-        let (old, waiters) = state.withLock { state in
-            let old = (state.mailroom, state.waiters)
+        // Listeners: asked for while the engine was stopping, or before a start that failed. Their sockets close.
+        let (old, waiters, listeners) = state.withLock { state in
+            let old = (state.mailroom, state.waiters, state.listeners)
             state.mailroom = Engine.makeMailroom(placement, configuration)
             state.phase = .idle
             state.finished = nil
@@ -172,6 +192,7 @@ extension Engine {
             state.hurry = false
             return old
         }
+        listeners.forEach { $0.close() }
         old.discardUndelivered()
         for waiter in waiters { waiter.resume() }
     }

@@ -44,14 +44,16 @@ public final class Engine: Sendable {
     ///   - log: Takes the engine's log; `SwiftLogSink` hands it to swift-log.
     ///   - machine: The machine to plan for; nil reads /sys and /proc.
     ///   - placement: A plan made before, instead of one from the configuration's request.
-    /// - Throws: `PlacementError` when the request doesn't fit the machine.
+    /// - Throws: `OptionError` when limits contradict each other, `PlacementError` when the request doesn't fit the
+    ///   machine.
     public init(
         _ configuration: EngineConfiguration = EngineConfiguration(),
         driver drivers: any DriverProvider = EpollDrivers(),
         log: any LogSink = SilentLog(),
         machine: MachineTopology? = nil,
         placement: Placement? = nil
-    ) throws(PlacementError) {
+    ) throws {
+        try configuration.validate()
         var configuration = configuration
         configuration.limits.pollMode = configuration.placement.pollMode
         let machine = machine ?? MachineTopology(reading: SystemFiles())
@@ -112,7 +114,7 @@ public final class Engine: Sendable {
     }
 
     static func submit(_ body: @escaping @Sendable (Reactor) throws -> Void, to handle: ReactorHandle) {
-        handle.submit { if let reactor = Reactor.current { try body(reactor) } }
+        handle.submitAlways { if let reactor = Reactor.current { try body(reactor) } }
     }
 
     /// Runs `body` on every reactor and returns when all have; does nothing when they don't run.
@@ -122,11 +124,14 @@ public final class Engine: Sendable {
             for handle in handles {
                 group.addTask {
                     await withCheckedContinuation { continuation in
-                        let result = handle.submit {
-                            if let reactor = Reactor.current { body(reactor) }
-                            continuation.resume()
-                        }
-                        if result != .sent { continuation.resume() }
+                        let resumption = Resumption(continuation)
+                        Engine.submit(
+                            { reactor in
+                                body(reactor)
+                                resumption.resume()
+                            },
+                            to: handle
+                        )
                     }
                 }
             }
@@ -147,6 +152,8 @@ struct EngineState {
     var waiters: [CheckedContinuation<Void, Never>] = []
     /// Set by a second signal: do not wait for connections any longer.
     var hurry = false
+    /// A stop was asked for while the engine was starting: it follows at once.
+    var stopsAfterStart = false
 
     init(mailroom: Mailroom) { self.mailroom = mailroom }
 }

@@ -29,6 +29,8 @@ public enum StartError: Error, CustomStringConvertible {
     case alreadyRunning
     /// A reactor's thread or driver could not be made.
     case reactor(index: Int, errno: Errno)
+    /// Another engine of this process runs with `run`, which has the signals.
+    case signalsTaken
     /// `maximumConnections` needs more descriptors than the process may have.
     case descriptors(wanted: Int, hardLimit: UInt64)
 
@@ -37,6 +39,8 @@ public enum StartError: Error, CustomStringConvertible {
         switch self {
         case .alreadyRunning: "the engine runs already"
         case .reactor(let index, let errno): "reactor \(index) cannot be started: \(errno)"
+        case .signalsTaken:
+            "another engine of this process has the signals (`run`); use `start` and `stop` for this one"
         case .descriptors(let wanted, let hardLimit):
             "\(wanted) connections per reactor need more descriptors than RLIMIT_NOFILE's hard limit of \(hardLimit); "
                 + "raise it (ulimit -Hn) or lower --max-connections"

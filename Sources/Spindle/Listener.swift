@@ -7,7 +7,6 @@ internal import SpindleReactor
 public final class Listener: Sendable {
     /// The addresses, with the ports that the kernel chose where 0 was asked for.
     public let addresses: [SocketAddress]
-    /// The backlog in force; the kernel may have clamped the one that was asked for.
     let ids: [Int]
     private let engine: Engine
 
@@ -22,6 +21,7 @@ public final class Listener: Sendable {
 
     /// Stops accepting on every reactor; live connections go on. Returns when the sockets are closed.
     public func stopListening() async {
+        engine.forget(listeners: ids)
         await engine.onEveryReactor { [ids] reactor in ids.forEach { reactor.stopListening($0) } }
     }
 }
@@ -31,8 +31,11 @@ struct PendingListener: Sendable {
     let id: Int
     let address: SocketAddress
     /// By reactor.
-    let sockets: [SocketHandle]
+    let sockets: [UnclaimedSocket]
     /// The same number for listeners that share one factory object per reactor.
     let factoryGroup: Int
     let makeFactory: @Sendable () -> any StreamProtocolFactory
+
+    /// Nobody will accept from it.
+    func close() { sockets.forEach { $0.close() } }
 }

@@ -13,10 +13,11 @@ final class SignalWatcher: Sendable {
     private let isStopped = Atomic<Bool>(false)
 
     /// Installs the handlers; the ones before are kept for `stop`.
-    init(engine: Engine) throws(Errno) {
+    init(engine: Engine) throws {
         self.engine = engine
         event = try EventDescriptor()
-        let catcher = SignalCatcher(event: event)
+        guard engine.phase == .idle else { throw StartError.alreadyRunning }
+        guard let catcher = SignalCatcher(event: event) else { throw StartError.signalsTaken }
         _ = try catcher.catchSignal(SignalCatcher.terminate, onlyIfDefault: false)
         _ = try catcher.catchSignal(SignalCatcher.interrupt, onlyIfDefault: true)
         _ = try catcher.catchSignal(SignalCatcher.user2, onlyIfDefault: true)

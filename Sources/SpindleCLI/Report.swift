@@ -35,11 +35,15 @@ enum Report {
             JSONValue.Member("\(errno.rawValue)", .integer(Int(count)))
         }
         let reactors = snapshot.reactors.map { reactor in
-            JSONValue.object(
+            let phases = reactor.turns.phases.map { phase, _, longest in
+                JSONValue.Member("\(phase)", .integer(Int(longest)))
+            }
+            return JSONValue.object(
                 [
                     .init("index", .integer(reactor.index)), .init("cpu", .integer(reactor.cpu)),
                     .init("busyShare", .number(reactor.busyShare)),
                     .init("longestTurnNanoseconds", .integer(Int(reactor.turns.longestTurnNanoseconds))),
+                    .init("longestPhaseNanoseconds", .object(phases)),
                     .init("longestCallbackNanoseconds", .integer(Int(reactor.turns.longestCallbackNanoseconds))),
                     .init("longestCallbackProtocol", .string(reactor.turns.longestCallbackProtocol)),
                 ] + counters { reactor[$0] }

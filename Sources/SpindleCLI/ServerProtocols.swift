@@ -19,8 +19,8 @@ final class DiscardProtocol: StreamProtocol {
 /// Sends lines of 72 characters, as many as the client takes: paused by the high watermark, resumed by the low one.
 final class ChargenProtocol: StreamProtocol {
     let transport: any StreamTransport
-    private var line = 0
     private var isPaused = false
+    private var isScheduled = false
 
     init(_ transport: any StreamTransport) { self.transport = transport }
 
@@ -40,16 +40,21 @@ final class ChargenProtocol: StreamProtocol {
 
     func lowWatermarkReached() {
         isPaused = false
-        send()
+        scheduleNext()
     }
 
-    func writeDrained() { send() }
-
-    /// One full cycle at a time: the socket takes it, or the watermarks say when to go on.
+    /// One full cycle a turn, for as long as the watermarks allow.
     private func send() {
-        guard !isPaused, let reactor = Reactor.current else { return }
         transport.write(ChargenProtocol.lines)
-        // A socket that takes everything at once never waits, so nothing would call back.
-        if transport.bufferedByteCount == 0 { reactor.callSoon { [self] in if transport.isWritable { send() } } }
+        scheduleNext()
+    }
+
+    private func scheduleNext() {
+        guard !isScheduled, let reactor = Reactor.current else { return }
+        isScheduled = true
+        reactor.callSoon { [self] in
+            isScheduled = false
+            if transport.isWritable, !isPaused { send() }
+        }
     }
 }

@@ -29,8 +29,6 @@ public enum TimeoutKind: String, Sendable {
     case writeProgress
     /// An outgoing connection was not established in time (`connect(timeout:)`).
     case connect
-    /// Nothing was read or sent for the idle timeout and its grace.
-    case idle
 }
 
 extension DisconnectReason: CustomStringConvertible {

@@ -27,14 +27,18 @@ final class Acceptor {
     let address: SocketAddress
     let token: EventToken
     let use: FactoryUse
-    /// Asked before a protocol is built: the reactor that should have the connection.
-    let balance: (() -> Int)?
+    /// Asked before a protocol is built, with the time of the turn: the reactor that should have the connection.
+    let balance: ((MonotonicInstant) -> Int)?
     /// The way to the other reactors' acceptors of this listener.
     let handOver: Channel<HandedOverSocket>?
     /// Names this listener in every reactor of the engine.
     let listenerID: Int
-    var isResting = false
+    /// While it rests: what ends that.
+    var restTimer = TimerWheel<TimerAction>.ID.none
+    var isResting: Bool { restTimer != .none }
     var isOnReadyList = false
+    /// Its queue is being emptied before it is closed.
+    var isClosing = false
     var isClosed = false
 
     init(
@@ -43,7 +47,7 @@ final class Acceptor {
         token: EventToken,
         use: FactoryUse,
         listenerID: Int,
-        balance: (() -> Int)?,
+        balance: ((MonotonicInstant) -> Int)?,
         handOver: Channel<HandedOverSocket>?
     ) {
         self.handle = handle

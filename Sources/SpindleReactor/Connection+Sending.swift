@@ -90,6 +90,7 @@ extension Connection {
             if state.mayRead {
                 if sendError == nil { sendError = errno }
                 reactor.dropOutput(of: self)
+                state.outputBroke()
                 state.flags.insert([.inputWaits, .inputIsFinal])
                 reactor.readLaterIfNeeded(self)
             } else {
@@ -121,6 +122,8 @@ extension Connection {
         if !state.flags.contains(.outputWaited) {
             state.flags.insert(.outputWaited)
             waitingSince = reactor.now.nanoseconds
+            reactor.armTimer(of: self)
+        } else if state.phase == .draining {
             reactor.armTimer(of: self)
         }
         if queue.byteCount >= reactor.configuration.writeHighWatermarkBytes { sendQueue() }

@@ -33,6 +33,10 @@ final class Connection: StreamTransport {
     /// that comes after it finds an orderly end.
     var sendError: Errno?
 
+    /// How it is to be closed, and the connection behind it, while it is in the close queue.
+    var ending: Ending?
+    var nextToClose: Connection?
+
     init(
         reactor: Reactor,
         handle: SocketHandle,
@@ -91,7 +95,9 @@ final class Connection: StreamTransport {
         reactor.preconditionCurrent()
         guard state.phase == .open else { return }
         state.loseConnection()
-        reactor.armTimer(of: self, since: reactor.now)
+        waitingSince = reactor.now.nanoseconds
+        // Mostly nothing waits, and the close follows; what the cork can't get rid of arms the timer then.
+        if !queue.isEmpty { reactor.armTimer(of: self) }
         reactor.settleLater(self)
     }
 

@@ -51,6 +51,8 @@ struct ConnectionState {
         static let outputEnded = Flags(rawValue: 1 << 11)
         /// Urgent data is on the way: a receive stops at its mark, so a short read does not mean drained.
         static let inputHasUrgent = Flags(rawValue: 1 << 12)
+        /// A send failed: what is written goes nowhere, while input that came before is still delivered.
+        static let outputBroken = Flags(rawValue: 1 << 13)
     }
 
     /// What the connection must do now.
@@ -80,7 +82,7 @@ struct ConnectionState {
         phase == .open && flags.isDisjoint(with: [.pausedByProtocol, .pausedByWatermark, .inputEnded])
     }
 
-    var acceptsWrites: Bool { phase == .open && !flags.contains(.outputEnding) }
+    var acceptsWrites: Bool { phase == .open && flags.isDisjoint(with: [.outputEnding, .outputBroken]) }
 
     /// True while the protocol object is to be told things.
     var isLive: Bool { phase == .open || phase == .draining }
@@ -93,6 +95,12 @@ struct ConnectionState {
     mutating func established() {
         precondition(phase == .connecting, "established in phase \(phase)")
         phase = .open
+    }
+
+    /// A send failed, and everything unsent was dropped: nothing waits any more, so nothing is to be told of it.
+    mutating func outputBroke() {
+        flags.insert(.outputBroken)
+        flags.subtract([.outputWaited, .aboveWatermark])
     }
 
     /// The protocol asked for an orderly end. Idempotent.

@@ -51,10 +51,10 @@ public struct EpollDrivers: DriverProvider {
         try StreamSocket(descriptor: socket.rawValue).localAddress()
     }
 
-    /// listen(2).
+    /// listen(2). The kernel clamps `backlog` to net.core.somaxconn without a word.
     public func listen(_ socket: SocketHandle, backlog: Int) throws(Errno) -> Int {
         try StreamSocket(descriptor: socket.rawValue).listen(backlog: backlog)
-        return backlog
+        return min(backlog, KernelSetting.maximumBacklog ?? backlog)
     }
 
     /// SO_ATTACH_REUSEPORT_CBPF.

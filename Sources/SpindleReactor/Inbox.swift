@@ -25,9 +25,10 @@ internal import Synchronization
     /// What the head points to once nobody takes jobs any more: no node lies there.
     private static var closed: UnsafeMutableRawPointer? { unsafe UnsafeMutableRawPointer(bitPattern: 1) }
 
-    /// Adds a job; `.full` when `capacity` jobs wait. From any thread.
-    func push(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
-        guard waiting.add(1, ordering: .relaxed).newValue <= capacity else {
+    /// Adds a job; `.full` when `capacity` jobs wait, unless it is one of the few that must get through. From any
+    /// thread.
+    func push(_ job: @escaping @Sendable () throws -> Void, isLimited: Bool = true) -> SubmitResult {
+        guard waiting.add(1, ordering: .relaxed).newValue <= capacity || !isLimited else {
             waiting.subtract(1, ordering: .relaxed)
             return unsafe head.load(ordering: .relaxed) == Inbox.closed ? .stopped : .full
         }

@@ -9,7 +9,7 @@ extension Reactor {
         address: SocketAddress,
         use: FactoryUse,
         listenerID: Int = 0,
-        balance: (() -> Int)? = nil,
+        balance: ((MonotonicInstant) -> Int)? = nil,
         handOver: Channel<HandedOverSocket>? = nil
     ) throws(Errno) {
         preconditionCurrent()
@@ -35,6 +35,8 @@ extension Reactor {
         guard corked == .none else { return callSoon { [unowned self] in stopListening(listenerID) } }
         for acceptor in acceptors.compactMap({ $0 }) where acceptor.listenerID == listenerID && !acceptor.isClosed {
             // A closed listener resets what is in its queue (tcp_migrate_req is off by default), so it is emptied.
+            // Nothing is handed over any more: the other reactors' listeners may be closed already.
+            acceptor.isClosing = true
             var rounds = 0
             repeat {
                 acceptor.isOnReadyList = false
@@ -42,6 +44,7 @@ extension Reactor {
                 rounds += 1
             } while acceptor.isOnReadyList && rounds < 1024
             acceptor.isClosed = true
+            _ = wheel.cancel(acceptor.restTimer)
             acceptors[acceptor.token.listenerIndex!] = nil
             driver.close(acceptor.handle, reset: false)
             acceptor.use.listenerStopped()
@@ -55,7 +58,7 @@ extension Reactor {
     /// Takes connections until there is none or the budget ends.
     func accept(from acceptor: Acceptor) {
         guard !acceptor.isClosed, !acceptor.isResting else { return }
-        for _ in 0..<configuration.acceptBudget {
+        for _ in 0..<acceptBudget {
             counters.add(.acceptCalls)
             switch driver.accept(from: acceptor.handle) {
             case .wouldBlock: return
@@ -73,6 +76,13 @@ extension Reactor {
         acceptLater(acceptor)
     }
 
+    /// With more ended connections than one turn closes, fewer are taken than are closed: or they would pile up, each
+    /// with its descriptor, under clients that come and go faster than that.
+    private var acceptBudget: Int {
+        closeQueue.count <= configuration.closeBudget
+            ? configuration.acceptBudget : min(configuration.acceptBudget, max(configuration.closeBudget / 2, 1))
+    }
+
     func acceptLater(_ acceptor: Acceptor) {
         guard !acceptor.isOnReadyList, !acceptor.isClosed else { return }
         acceptor.isOnReadyList = true
@@ -84,7 +94,10 @@ extension Reactor {
             counters.add(.refused)
             return driver.close(handle, reset: false)
         }
-        if let target = acceptor.balance?(), self.handOver(handle, peer: peer, acceptor, to: target) { return }
+        if !acceptor.isClosing, let target = acceptor.balance?(now), handOver(handle, peer: peer, acceptor, to: target)
+        {
+            return
+        }
         adopt(handle, peer: peer, acceptor)
     }
 
@@ -160,8 +173,7 @@ extension Reactor {
 
     /// Lets the listener alone for a while: its edge was used up, so a timer has to try again.
     private func rest(_ acceptor: Acceptor) {
-        acceptor.isResting = true
-        _ = wheel.schedule(at: tick(after: AcceptPolicy.restTime), .listener(acceptor))
+        acceptor.restTimer = wheel.schedule(at: tick(after: AcceptPolicy.restTime), .listener(acceptor))
     }
 
     /// At most one line a second: a full table fails for every client, and logs have filled disks that way.

@@ -7,7 +7,13 @@ extension Reactor {
     func end(_ connection: Connection, _ reason: DisconnectReason, reset: Bool) {
         guard connection.state.end() else { return }
         dropOutput(of: connection)
-        closeQueue.append(CloseQueue.Entry(connection: connection, reason: reason, reset: reset))
+        closeLater(connection, reason, reset: reset)
+    }
+
+    /// Puts a connection whose state says that it is over into the close queue.
+    func closeLater(_ connection: Connection, _ reason: DisconnectReason, reset: Bool) {
+        connection.ending = Ending(reason: reason, reset: reset)
+        closeQueue.append(connection)
     }
 
     /// Ends the connection because the network did.
@@ -26,23 +32,23 @@ extension Reactor {
     func closeEnded() {
         guard !closeQueue.isEmpty else { return }
         var closed = 0
-        while closed < configuration.closeBudget, let entry = closeQueue.popFirst() {
+        while closed < configuration.closeBudget, let connection = closeQueue.popFirst() {
             closed += 1
-            finish(entry)
+            finish(connection)
         }
         counters.raise(.mostClosesPerTurn, to: UInt64(closed))
         if !closeQueue.isEmpty { counters.add(.closeBudgetExhausted) }
     }
 
-    private func finish(_ entry: CloseQueue.Entry) {
-        let connection = entry.connection
+    private func finish(_ connection: Connection) {
+        guard let ending = connection.ending.take() else { return }
         connection.rememberLocalAddress()
         cancelTimer(of: connection)
-        tellLost(connection, entry.reason)
-        if case .done = entry.reason, connection.state.needsLinger, configuration.lingerTimeout > .zero {
+        tellLost(connection, ending.reason)
+        if case .done = ending.reason, connection.state.needsLinger, configuration.lingerTimeout > .zero {
             linger(connection)
         } else {
-            close(connection, reset: entry.reset)
+            close(connection, reset: ending.reset)
         }
     }
 
@@ -97,8 +103,14 @@ extension Reactor {
     }
 
     /// Calls `loseConnection` on every connection, and `completion` once the last of them is closed.
+    ///
+    /// What is still being established ends at once, and so does what this side begins from now on.
     package func drain(completion: @escaping () -> Void) {
         preconditionCurrent()
+        isEnding = true
+        for connection in table.all where connection.state.phase == .connecting {
+            end(connection, .engineStopped, reset: true)
+        }
         loseAllConnections()
         drained = completion
     }
@@ -106,6 +118,7 @@ extension Reactor {
     /// The last step of a stop: what is still open ends now, with `.engineStopped`.
     package func endAllConnections() {
         preconditionCurrent()
+        isEnding = true
         for connection in table.all {
             if connection.state.phase == .lingering {
                 close(connection, reset: false)

@@ -21,7 +21,8 @@ extension Reactor {
     ///   - local: The address to come from, or nil for the kernel's choice.
     ///   - timeout: How long it may take.
     ///   - build: Makes the protocol once the connection stands; nil gives it up at once.
-    ///   - completion: Called once, in a later turn: the protocol, after its `connectionMade`, or the error.
+    ///   - completion: Called once, in a later turn: the protocol, after its `connectionMade`, or the error. While
+    ///     the engine stops it is called at once, with `.engineStopped`.
     public func connect(
         to address: SocketAddress,
         from local: SocketAddress? = nil,
@@ -30,6 +31,9 @@ extension Reactor {
         completion: @escaping (Result<any StreamProtocol, ConnectError>) -> Void = { _ in }
     ) {
         preconditionCurrent()
+        guard !isEnding else {
+            return completion(.failure(ConnectError(address: address, reason: .engineStopped)))
+        }
         do throws(Errno) {
             let socket = try driver.connect(to: address, from: local)
             let connection = Connection(reactor: self, handle: socket, peer: address, acceptor: nil, phase: .connecting)

@@ -111,6 +111,8 @@ extension Reactor {
                     return connection.state.flags.subtract(.inputWaits)
                 }
             case .wouldBlock:
+                // Not an error that breaks reading, too (ENOBUFS, a sandbox's EPERM): what was dropped is missed.
+                if let errno = connection.sendError { return end(connection, brokenBy: errno) }
                 return connection.state.flags.subtract([.inputWaits, .inputHasUrgent])
             case .endOfStream:
                 if let errno = connection.sendError { return end(connection, brokenBy: errno) }

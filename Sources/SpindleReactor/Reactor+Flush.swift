@@ -38,7 +38,10 @@ extension Reactor {
     /// Does what follows from the connection's state, until nothing does.
     func settle(_ connection: Connection) {
         if connection.queue.isEmpty, connection.state.isQuiet { return }
+        var hasDrained = false
         while true {
+            // Once: a protocol that writes on when told so goes on in the next turn, or it could fill this one.
+            if hasDrained, connection.state.flags.contains(.outputWaited) { return settleLater(connection) }
             switch connection.state.nextAction(unsentBytes: connection.queue.byteCount, limits: configuration) {
             case .nothing: return
             case .abortOverLimit:
@@ -48,12 +51,14 @@ extension Reactor {
             case .lowWatermark:
                 readLaterIfNeeded(connection)
                 notify(connection) { proto throws in try proto.lowWatermarkReached() }
-            case .drained: notify(connection) { proto throws in try proto.writeDrained() }
+            case .drained:
+                hasDrained = true
+                notify(connection) { proto throws in try proto.writeDrained() }
             case .endOutput:
                 driver.shutdownWrites(of: connection.handle)
                 notify(connection) { proto throws in try proto.writeConnectionLost() }
             case .close:
-                closeQueue.append(CloseQueue.Entry(connection: connection, reason: .done, reset: false))
+                closeLater(connection, .done, reset: false)
             }
         }
     }

@@ -65,6 +65,11 @@ extension Reactor {
 
     /// Jobs of foreign threads join the local ones.
     private func takeInbox() {
+        // The rest stays where its number is limited, until these have run; the bit remembers it.
+        guard jobs.count < configuration.jobBudget else {
+            _ = doorbell.ring(handle.inboxBit)
+            return
+        }
         let taken = handle.inbox.takeAll()
         counters.add(.inboxJobs, taken.count)
         for job in taken { jobs.append(job) }
@@ -95,7 +100,7 @@ extension Reactor {
     /// Takes over a socket that another reactor has accepted.
     package func adopt(_ message: HandedOverSocket) {
         let acceptor = acceptors.lazy.compactMap { $0 }.first { $0.listenerID == message.listenerID }
-        guard let acceptor, !acceptor.isClosed else {
+        guard let acceptor, !acceptor.isClosed, table.count < configuration.maximumConnections else {
             counters.add(.refused)
             return driver.close(message.socket, reset: false)
         }

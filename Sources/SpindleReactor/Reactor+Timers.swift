@@ -75,7 +75,7 @@ extension Reactor {
         case .connection(let token):
             if let connection = table.resolve(token) { checkDeadlines(of: connection) }
         case .listener(let acceptor):
-            acceptor.isResting = false
+            acceptor.restTimer = .none
             acceptLater(acceptor)
         }
     }

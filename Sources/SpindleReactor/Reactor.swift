@@ -50,10 +50,15 @@ public final class Reactor {
     @exclusivity(unchecked) var uncheckedEvents: ContiguousArray<DriverEvent> = []
     var lastLogOfAcceptErrors: MonotonicInstant?
     private(set) var isStopped = false
+    /// Everything ends now: new connections of this side fail at once.
+    var isEnding = false
     /// Called once when the last connection is closed.
     var drained: (() -> Void)?
     /// Called at the start of every turn: for those who bring something of their own to poll.
-    package var turnHook: (() -> Void)?
+    ///
+    /// Set it on the reactor's thread (`Engine.callWhenRunning`). It costs every turn what it takes, and a reactor
+    /// that sleeps takes no turns: with something to poll, have `callLater` or `ReactorHandle.submit` cause one.
+    public var turnHook: (() -> Void)?
 
     /// A reactor that runs when its thread calls `run`, or turn by turn.
     package init(
@@ -130,13 +135,15 @@ public final class Reactor {
     private func discardJobs() {
         counters.add(.mailUndelivered, jobs.count)
         // Destroyed here and not in the assignments: what they hold may call back, undelivered messages do.
-        var (leftTimers, leftJobs) = (TimerWheel<TimerAction>(currentTick: wheel.currentTick), JobQueue())
+        var leftTimers = TimerWheel<TimerAction>(currentTick: wheel.currentTick)
+        var leftJobs = JobQueue()
         swap(&leftTimers, &wheel)
         swap(&leftJobs, &jobs)
     }
 
     private func beginTurn() {
         recorder.beginTurn(now)
+        counters.add(.turns)
         turnHook?()
     }
 

@@ -11,9 +11,9 @@ public struct ReactorConfiguration: Sendable, Equatable {
     /// Events that one wait returns at most; the kernel keeps the rest.
     public var eventsPerWait = 256
     /// Connections that one listener accepts in one turn; the rest waits for the next turn.
-    public var acceptBudget = 64
+    public var acceptBudget = 32
     /// Connections that are closed in one turn; the rest waits for the next turn.
-    public var closeBudget = 32
+    public var closeBudget = 16
     /// Messages and jobs from other threads that are handled in one go; the rest waits for the next.
     public var mailBudget = 1024
     /// Events between two looks at the doorbell.

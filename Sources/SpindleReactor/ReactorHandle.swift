@@ -50,7 +50,16 @@ public final class ReactorHandle: Sendable {
             reactor.callSoon(job)
             return .sent
         }
-        let result = inbox.push(job)
+        return pushed(inbox.push(job))
+    }
+
+    /// As `submit`, but never `.full`: for what an engine has to do with its reactors.
+    @discardableResult
+    package func submitAlways(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
+        pushed(inbox.push(job, isLimited: false))
+    }
+
+    private func pushed(_ result: SubmitResult) -> SubmitResult {
         if result == .sent { ring(inboxBit) }
         return result
     }
@@ -72,9 +81,10 @@ public final class ReactorHandle: Sendable {
     /// True once the reactor handles nothing any more.
     var isStopped: Bool { stopped.load(ordering: .acquiring) }
 
-    /// The reactor handles nothing any more: its waker, a descriptor, is let go of even while handles live on.
+    /// The reactor handles nothing any more. On its thread: jobs that still wait are dropped, and its waker, a descriptor, is let go of even while handles live on.
     package func markStopped() {
         stopped.store(true, ordering: .releasing)
+        counters.add(.mailUndelivered, inbox.close())
         waker.withLock { $0 = nil }
     }
 }

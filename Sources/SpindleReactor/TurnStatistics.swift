@@ -7,8 +7,8 @@ public struct TurnStatistics: Sendable {
 
     /// Turns as a whole, their waits not counted.
     public let turns: Histogram
-    /// The phases that had something to do.
-    public let phases: [(phase: TurnPhase, histogram: Histogram)]
+    /// The phases: how often each lasted how long, and the longest, exactly.
+    public let phases: [(phase: TurnPhase, histogram: Histogram, longestNanoseconds: UInt64)]
     /// The longest turn, its wait not counted.
     public let longestTurnNanoseconds: UInt64
     /// The longest callback.
@@ -44,7 +44,10 @@ extension TurnRecorder {
         let longest = longestCallbackSoFar
         return TurnStatistics(
             turns: total.classes(scale: scale),
-            phases: TurnPhase.allCases.map { ($0, histogram(of: $0).classes(scale: scale)) },
+            phases: TurnPhase.allCases.map { phase in
+                let histogram = histogram(of: phase)
+                return (phase, histogram.classes(scale: scale), UInt64(Double(histogram.maximum) * scale))
+            },
             longestTurnNanoseconds: UInt64(Double(total.maximum) * scale),
             longestCallbackNanoseconds: UInt64(Double(longest.ticks) * scale),
             longestCallbackProtocol: longest.type,

@@ -2,6 +2,7 @@
 
 internal import CLinux
 package import SpindleCore
+internal import Synchronization
 
 /// Turns signals into rings of an eventfd, and restores the handlers that were there before. sigaction(2).
 ///
@@ -17,8 +18,13 @@ package final class SignalCatcher {
     private let event: EventDescriptor
     private var caught: [CInt] = []
 
-    /// Rings `event` when a caught signal arrives.
-    package init(event: EventDescriptor) { self.event = event }
+    private static let isTaken = Atomic<Bool>(false)
+
+    /// Rings `event` when a caught signal arrives; nil while the process has another catcher.
+    package init?(event: EventDescriptor) {
+        guard !SignalCatcher.isTaken.exchange(true, ordering: .acquiringAndReleasing) else { return nil }
+        self.event = event
+    }
 
     /// Catches `signal`.
     ///
@@ -39,5 +45,6 @@ package final class SignalCatcher {
     deinit {
         for signal in caught { _ = cl_restore_signal(signal) }
         cl_forget_signal_descriptor()
+        SignalCatcher.isTaken.store(false, ordering: .releasing)
     }
 }

@@ -130,7 +130,6 @@ public struct StreamSocket: Equatable, Sendable {
     @usableFromInline static func refused(_ result: Int) -> Transfer? {
         switch Errno(rawValue: Int32(-result)) {
         case .interrupted: return nil
-        // ENOBUFS of send(2) means a full interface queue: as good as "not now", an edge follows.
         case .wouldBlock: return .wouldBlock
         case let errno: return .failed(errno)
         }

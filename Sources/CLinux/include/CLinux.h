@@ -37,6 +37,8 @@ int cl_eventfd_clear(int fd);
 int cl_wait_readable(int fd);
 int cl_close(int fd);
 int cl_open_null(void);
+/// The file's first bytes, at most `size` of them: how many, or -errno.
+ptrdiff_t cl_read_file(const char *path, void *buffer, size_t size);
 
 // ---- sockets ----
 
@@ -100,6 +102,8 @@ int cl_unmap(void *memory, size_t size);
 /// mbind(2) by number with MPOL_PREFERRED, so that a build without libnuma still compiles.
 int cl_prefer_node(void *memory, size_t size, const unsigned long *mask, unsigned long bits);
 int cl_descriptor_limit(uint64_t *soft, uint64_t *hard);
+/// Has descriptor `count - 1` be open for a moment: the kernel's table grows to hold it.
+void cl_grow_descriptor_table(int count);
 int cl_set_descriptor_limit(uint64_t soft, uint64_t hard);
 
 // ---- clocks and single instructions ----

@@ -314,7 +314,7 @@ extension Contract {
             arguments: DriverKind.allCases
         )
         func manyCloses(kind: DriverKind) throws {
-            let count = kind == .epoll ? 200 : 5000
+            let count = kind.isEpoll ? 200 : 5000
             try withBench(kind) {
                 $0.configuration.closeBudget = 32
             } _: { bench in

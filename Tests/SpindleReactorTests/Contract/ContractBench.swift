@@ -8,10 +8,19 @@ import Testing
 
 @testable import SpindleReactor
 
-/// The drivers that the contract is held against.
-enum DriverKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case epoll, simulated
-    var testDescription: String { rawValue }
+/// What the contract is held against: both drivers, each with 1, 2 and 4 reactors in one mailroom.
+struct DriverKind: CaseIterable, Equatable, Sendable, CustomTestStringConvertible {
+    let isEpoll: Bool
+    /// The reactor under test is the last; the others take their turns beside it and send it mail.
+    let reactorCount: Int
+
+    static let epoll = DriverKind(isEpoll: true, reactorCount: 1)
+    static let simulated = DriverKind(isEpoll: false, reactorCount: 1)
+    static let allCases = [true, false].flatMap { isEpoll in
+        [1, 2, 4].map { DriverKind(isEpoll: isEpoll, reactorCount: $0) }
+    }
+
+    var testDescription: String { "\(isEpoll ? "epoll" : "simulated"), reactor \(reactorCount) of \(reactorCount)" }
 }
 
 /// Keeps the log's records.
@@ -45,6 +54,7 @@ final class ContractBench {
     /// With the simulated driver.
     let network: SimulatedNetwork?
     private let provider: any DriverProvider
+    private let neighbours: Neighbours
     private(set) var protocols: [TestProtocol] = []
     private var clients: [ContractClient] = []
     private var ports: [UInt16] = []
@@ -53,11 +63,10 @@ final class ContractBench {
     init(_ kind: DriverKind, _ options: Options) throws {
         self.kind = kind
         self.options = options
-        switch kind {
-        case .epoll:
+        if kind.isEpoll {
             network = nil
             provider = EpollDrivers()
-        case .simulated:
+        } else {
             var sizes = SimulatedNetwork.Configuration()
             if options.hasSmallBuffers {
                 sizes.sendBufferBytes = 4 << 10
@@ -67,8 +76,20 @@ final class ContractBench {
             self.network = network
             provider = SimulatedDrivers(network: network)
         }
-        let driver = try provider.makeDriver(reactor: 0, configuration: options.configuration)
-        reactor = Reactor(configuration: options.configuration, driver: driver, log: log)
+        let mailroom = Mailroom(reactorCount: kind.reactorCount, configuration: options.configuration)
+        let (log, provider) = (log, provider)
+        let reactors = try (0..<kind.reactorCount).map { index in
+            let driver = try provider.makeDriver(reactor: index, configuration: options.configuration)
+            return Reactor(
+                index: index,
+                configuration: options.configuration,
+                driver: driver,
+                mailroom: mailroom,
+                log: log
+            )
+        }
+        reactor = reactors[reactors.count - 1]
+        neighbours = Neighbours(Array(reactors.dropLast()), mailroom, of: reactor.index)
     }
 
     // MARK: Listening and connecting
@@ -97,7 +118,7 @@ final class ContractBench {
         backlog: Int = 1024
     ) throws -> SocketAddress {
         let socket = try provider.bind(address, ListenOptions())
-        if options.hasSmallBuffers, kind == .epoll {
+        if options.hasSmallBuffers, kind.isEpoll {
             // Accepted sockets inherit both.
             try StreamSocket(descriptor: socket.rawValue).set(.sendBuffer, 4096)
             try StreamSocket(descriptor: socket.rawValue).set(.receiveBuffer, 4096)
@@ -121,6 +142,7 @@ final class ContractBench {
             try socket.connect(to: address)
             client = ContractClient(socket: socket)
         }
+        client.serverPort = address.port
         clients.append(client)
         return client
     }
@@ -145,9 +167,11 @@ final class ContractBench {
     ) {
         for _ in 0..<ContractBench.maximumTurns {
             if condition() { return }
-            turnOnce(maximumWait: kind == .epoll ? 1_000_000 : 0)
+            turnOnce(maximumWait: kind.isEpoll ? 1_000_000 : 0)
         }
-        if !condition() { Issue.record("\(kind): never came true: \(what)", sourceLocation: sourceLocation) }
+        if !condition() {
+            Issue.record("\(kind.testDescription): never came true: \(what)", sourceLocation: sourceLocation)
+        }
     }
 
     /// A few turns more, for what must not happen.
@@ -157,6 +181,7 @@ final class ContractBench {
 
     private func turnOnce(maximumWait: Int64) {
         for client in clients { client.pump() }
+        neighbours.turn()
         reactor.turn(maximumWait: maximumWait)
         for client in clients { client.pump() }
     }
@@ -177,14 +202,12 @@ final class ContractBench {
     func finish() {
         for client in clients { client.close() }
         reactor.stopListening()
-        for _ in 0..<200 where reactor.table.count > 0 { turnOnce(maximumWait: kind == .epoll ? 100_000 : 0) }
+        for _ in 0..<200 where reactor.table.count > 0 { turnOnce(maximumWait: kind.isEpoll ? 100_000 : 0) }
         reactor.endAllConnections()
         for _ in 0..<3 { turnOnce(maximumWait: 0) }
-        if let network {
-            // Listeners that rest do so for 50 ms.
-            network.advance(by: .seconds(1))
-            turnOnce(maximumWait: 0)
-        }
+        neighbours.finish()
+        turnReactor()
+        neighbours.expectAllArrived()
         expectNothingLeft()
     }
 

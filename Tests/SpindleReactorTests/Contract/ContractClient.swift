@@ -40,6 +40,9 @@ final class ContractClient {
     /// The connection is over for this end, one way or the other.
     var isOver: Bool { isAtEnd || error != nil }
 
+    /// The port at the other end.
+    var serverPort: UInt16?
+
     /// The descriptor, with the epoll driver.
     var descriptor: Int32? {
         if case .socket(let socket)? = end { return socket.descriptor }
