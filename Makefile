@@ -11,7 +11,7 @@ SPINDLE := .build/release/spindle
 PACKAGES := libnuma-dev python3 gcc libc6-dev procps util-linux
 ARGS ?=
 
-.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-bench tsan ci clean
+.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench tsan ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ examples: build ## Build and run every example
 	swift build -c release --product EchoExample
 	tools/run-examples
 
+check-command: build ## The command as people use it: exit codes, flags, signals, a full disk
+	tools/check-command
+
 check-bench: build ## A two-second benchmark, for truth and not for speed
 	$(SPINDLE) bench echo --duration 2s --json > /dev/null
 	$(SPINDLE) bench echo --duration 1s --size 16KiB --depth 4 --connections 8
@@ -62,7 +65,7 @@ check-bench: build ## A two-second benchmark, for truth and not for speed
 tsan: setup ## The concurrency tests under ThreadSanitizer
 	swift test --no-parallel --sanitize=thread --build-path .build/tsan --filter 'SpindleReactorTests|SpindleTests'
 
-ci: test lint tidy tsan docs examples check-bench ## Everything that CI runs
+ci: test lint tidy tsan docs examples check-command check-bench ## Everything that CI runs
 
 clean: ## Remove what was built
 	rm -rf .build Benchmarks/Floor/build

@@ -72,10 +72,14 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("SpindleCoreTests", ["SpindleCore"]),
-        tests("SpindleSystemTests", ["SpindleSystem", "SpindleCore"]),
+        .target(name: "CSandbox", path: "Tests/CSandbox"),
+        tests("SpindleSystemTests", ["SpindleSystem", "SpindleCore", "CSandbox"]),
         tests("SpindleTopologyTests", ["SpindleTopology"], resources: [.copy("Fixtures")]),
         tests("SpindleReactorTests", ["SpindleReactor", "SpindleSimulation", "SpindleCore", "SpindleSystem"]),
-        tests("SpindleTests", ["Spindle", "SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleTopology"]),
+        tests(
+            "SpindleTests",
+            ["Spindle", "SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleTopology", "CSandbox"]
+        ),
         tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "Spindle"]),
     ],
     swiftLanguageModes: [.v6]

@@ -2,6 +2,7 @@
 
 public import SpindleCore
 internal import SpindleSystem
+internal import Synchronization
 
 /// One core's event loop: it owns a driver, connections, timers and a mailbox, and nobody else touches them.
 ///
@@ -88,7 +89,14 @@ public final class Reactor {
         turnTime = driver.now()
         unsafe uncheckedWheel = TimerWheel(currentTick: Ticks.floor(turnTime))
         handle.attach(driver.waker)
+        Reactor.live.add(1, ordering: .relaxed)
     }
+
+    deinit { Reactor.live.subtract(1, ordering: .relaxed) }
+
+    private static let live = Atomic<Int>(0)
+    /// Reactors that exist in the process, with their timers and connections: 0 after every stop. For tests.
+    package static var liveCount: Int { live.load(ordering: .relaxed) }
 
     /// The time of this turn, read once.
     public internal(set) var now: MonotonicInstant {

@@ -81,7 +81,8 @@ public final class ReactorHandle: Sendable {
     /// True once the reactor handles nothing any more.
     var isStopped: Bool { stopped.load(ordering: .acquiring) }
 
-    /// The reactor handles nothing any more. On its thread: jobs that still wait are dropped, and its waker, a descriptor, is let go of even while handles live on.
+    /// The reactor handles nothing any more. On its thread: jobs that still wait are dropped, and its waker, a
+    /// descriptor, is let go of even while handles live on.
     package func markStopped() {
         stopped.store(true, ordering: .releasing)
         counters.add(.mailUndelivered, inbox.close())

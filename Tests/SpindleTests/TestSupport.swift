@@ -55,6 +55,8 @@ final class Gate: Sendable {
 struct Belongings: Equatable, CustomStringConvertible {
     let descriptors: Set<String>
     let threads: [String]
+    /// A reactor that is gone has left no timer and no connection.
+    let reactorCount: Int
 
     static func now() -> Belongings {
         let files = SystemFiles()
@@ -70,7 +72,7 @@ struct Belongings: Equatable, CustomStringConvertible {
             let bytes = target.prefix(max(length, 0)).map { UInt8(bitPattern: $0) }
             return length > 0 && !String(decoding: bytes, as: UTF8.self).contains("timerfd")
         }
-        return Belongings(descriptors: Set(open), threads: threads.sorted())
+        return Belongings(descriptors: Set(open), threads: threads.sorted(), reactorCount: Reactor.liveCount)
     }
 
     var description: String { "descriptors \(descriptors.sorted()), threads \(threads)" }
@@ -91,11 +93,14 @@ struct LeavesNothing: TestTrait, SuiteTrait, TestScoping {
         // A detached thread is still in /proc for a moment after it has said that it is done.
         var after = Belongings.now()
         for _ in 0..<100_000
-        where !after.descriptors.isSubset(of: before.descriptors) || after.threads.count > before.threads.count {
+        where !after.descriptors.isSubset(of: before.descriptors) || after.threads.count > before.threads.count
+            || after.reactorCount > before.reactorCount
+        {
             await Task.yield()
             after = Belongings.now()
         }
         #expect(after.descriptors.subtracting(before.descriptors).isEmpty, "descriptors were left open")
+        #expect(after.reactorCount <= before.reactorCount, "reactors, with timers and connections, were left")
         #expect(after.threads.count <= before.threads.count, "threads were left: \(after.threads)")
     }
 }

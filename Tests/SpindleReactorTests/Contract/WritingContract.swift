@@ -278,5 +278,83 @@ extension Contract {
                 bench.turn("all got theirs") { clients.map(\.text) == ["news", "own", "news"] }
             }
         }
+
+        @Test(
+            "a reset that a protocol meets while it writes on from writeDrained ends the connection",
+            arguments: DriverKind.allCases
+        )
+        func resetWhileStreaming(kind: DriverKind) throws {
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+            } _: { bench in
+                let chunk = ByteChunk(pattern(32 << 10))
+                let (client, proto) = try bench.pair { proto, callback in
+                    if callback == .made || callback == .drained { proto.transport.write(chunk) }
+                }
+                bench.turn("some has come") { client.received.count > 100_000 }
+                client.reset()
+                bench.turn("the end came") { proto.isLost }
+                #expect(proto.reasonText.hasPrefix("lost: "))
+            }
+        }
+
+        @Test("writeDrained comes at most once a turn, however fast the peer reads", arguments: DriverKind.allCases)
+        func drainedOncePerTurn(kind: DriverKind) throws {
+            try withBench(kind) { bench in
+                let chunk = ByteChunk(pattern(16 << 10))
+                let (client, proto) = try bench.pair { proto, callback in
+                    if callback == .made || callback == .drained { proto.transport.write(chunk) }
+                }
+                for _ in 0..<50 {
+                    let before = proto.count(.drained)
+                    bench.turnReactor()
+                    #expect(proto.count(.drained) <= before + 1)
+                    client.pump()
+                }
+                #expect(proto.count(.drained) > 10, "it goes on in later turns")
+            }
+        }
+
+        @Test("C16: at the marks exactly nothing happens; one byte more is over them", arguments: DriverKind.allCases)
+        func marks(kind: DriverKind) throws {
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+                $0.configuration.writeLowWatermarkBytes = 1000
+                $0.configuration.writeHighWatermarkBytes = 100_000
+                $0.configuration.writeLimitBytes = 200_000
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                client.readsInput = false
+                /// Writes until exactly so many bytes wait.
+                func fill(to count: Int) {
+                    for _ in 0..<200 where proto.transport.bufferedByteCount < count {
+                        proto.transport.write([UInt8](repeating: 1, count: count - proto.transport.bufferedByteCount))
+                        bench.turnReactor()
+                    }
+                }
+                fill(to: 100_000)
+                #expect(proto.transport.bufferedByteCount == 100_000 && proto.count(.highWatermark) == 0)
+                fill(to: 100_001)
+                #expect(proto.count(.highWatermark) == 1)
+                fill(to: 200_000)
+                #expect(!proto.isLost && bench.counter(.writeLimitAborts) == 0)
+                proto.transport.write([1])
+                bench.turn("the limit aborts it") { proto.isLost }
+                #expect(proto.reasonText == "the limit on unsent bytes was exceeded")
+                #expect(bench.counter(.writeLimitAborts) == 1)
+            }
+        }
+
+        @Test("C15: many small chunks that had to wait leave together, 64 to a send", arguments: DriverKind.allCases)
+        func vectoredSends(kind: DriverKind) throws {
+            try withBench(kind) { bench in
+                let (client, proto) = try bench.pair()
+                let sends = bench.counter(.sends)
+                for number in 0..<640 { proto.transport.write(ByteChunk([UInt8(number & 255)])) }
+                bench.turn("all came") { client.received.count == 640 }
+                #expect(bench.counter(.sends) - sends == 10)
+                #expect(client.received == (0..<640).map { UInt8($0 & 255) })
+            }
+        }
     }
 }
