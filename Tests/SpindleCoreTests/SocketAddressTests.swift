@@ -21,9 +21,9 @@ import Testing
     func parts() {
         #expect(SocketAddress.any(port: 7).isWildcard && SocketAddress.anyIPv4(port: 7).isWildcard)
         #expect(!SocketAddress.loopback(port: 7).isWildcard && !SocketAddress.loopback6(port: 7).isWildcard)
-        // tidy: allow banned: compared only, nothing listens
         #expect(SocketAddress.loopback(port: 7).with(port: 9) == .loopback(port: 9))
         #expect(SocketAddress.ipv6(high: 0xfe80 << 48, low: 1, port: 7, scope: 3).description == "[fe80::1%3]:7")
+        // tidy: allow banned: printed only, nothing listens
         #expect(SocketAddress.ipv4(0xffff_ffff, port: 65535).description == "255.255.255.255:65535")
     }
 }
