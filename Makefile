@@ -28,7 +28,8 @@ test: setup ## Run every test
 bench: build ## How fast is an echo server on this machine's cores?
 	$(SPINDLE) bench echo $(ARGS)
 
-bench-floor: build ## Compare with the raw C floor, in turn (several minutes; keep the machine quiet)
+bench-floor: setup ## Every promised figure beside raw C, in turn (half an hour; keep the machine quiet)
+	@tools/setup valgrind strace binutils
 	Benchmarks/bench-floor $(ARGS)
 
 tidy: ## Check the house rules

@@ -3,7 +3,7 @@
 import Glibc
 
 /// A name, then pairs of a flag and a whole number.
-struct Arguments {
+struct Arguments: Sendable {
     let name: String
     private var values: [String: Int] = [:]
 
@@ -27,6 +27,11 @@ struct Arguments {
     static func complain(_ message: String) {
         let line = Array("Micro: \(message)\n".utf8)
         _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    }
+
+    static func fail(_ message: String) -> Never {
+        complain(message)
+        exit(1)
     }
 
     static func refuse(_ message: String) -> Never {

@@ -29,7 +29,7 @@ enum SimulatedEcho {
 
     private static let connectionsPerReactor = 16
 
-    static func run(_ arguments: Arguments) async throws -> Figures {
+    static func run(_ arguments: Arguments) throws -> Figures {
         let count = arguments.number("reactors", default: 1)
         let wanted = arguments.number("echoes", default: 100_000)
         let network = SimulatedNetwork(seed: 1)
