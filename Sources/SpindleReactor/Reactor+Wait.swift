@@ -12,7 +12,7 @@ extension Reactor {
             driver.wait(timeout: 0, into: &events)
         } else if configuration.pollMode {
             driver.wait(timeout: 0, into: &events)
-            if events.isEmpty { _ = lookForMail() }
+            if events.isEmpty { _ = lookForMail(times: Reactor.looksPerPollWithoutSleep) }
         } else if !spin(atMost: limit) {
             sleep(atMost: limit)
         }
@@ -59,7 +59,7 @@ extension Reactor {
             driver.wait(timeout: 0, into: &events)
             counters.add(.waits)
             if !events.isEmpty { return true }
-            let found = lookForMail()
+            let found = lookForMail(times: Reactor.looksPerPoll)
             // What mail led to may need the whole turn; if not, the reactor is idle from now on.
             if found, hasWork { return true }
             now = driver.now()
@@ -68,12 +68,12 @@ extension Reactor {
         return false
     }
 
-    /// Spins for a few microseconds, handling mail at once when it comes.
+    /// Spins for so many pauses of about 20 ns, handling mail at once when it comes.
     ///
     /// - Returns: True when some came.
-    private func lookForMail() -> Bool {
+    private func lookForMail(times: Int) -> Bool {
         var found = false
-        for _ in 0..<Reactor.looksPerPoll {
+        for _ in 0..<times {
             if doorbell.isRung {
                 found = true
                 takeMailWhileWaiting()
@@ -88,6 +88,8 @@ extension Reactor {
     /// as ten looks, and a message that comes meanwhile waits for it (with 64 looks a round trip took 450 ns instead
     /// of 390); an event that comes between polls waits for 5 µs at most, where a wake would take 25 to 60.
     private static var looksPerPoll: Int { 256 }
+    /// The same in poll mode, which is chosen for the sake of events: they wait for half a microsecond at most.
+    private static var looksPerPollWithoutSleep: Int { 32 }
 
     private func takeMailWhileWaiting() {
         let start = SystemClock.ticks()
