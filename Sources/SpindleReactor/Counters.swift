@@ -54,7 +54,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case timeouts
     /// Timers that fired.
     case timersFired
-    /// Local jobs that ran.
+    /// Jobs that ran, local ones and those of other threads.
     case jobsRun
     /// Messages put into mailboxes.
     case mailSent

@@ -9,14 +9,14 @@ extension Reactor {
 
     /// Runs what was queued before this phase began; what is added meanwhile waits for the next turn.
     func runJobs() {
-        guard !jobs.isEmpty else { return }
+        guard !jobs.isEmpty || !foreignJobs.isEmpty else { return }
         recorder.begin(.jobs)
-        let batch = min(jobs.count, configuration.jobBudget)
-        for _ in 0..<batch {
-            guard let job = jobs.popFirst() else { break }
-            guarded("a job", job)
-        }
-        counters.add(.jobsRun, batch)
+        // Both counted before either runs.
+        let foreignCount = min(foreignJobs.count, configuration.jobBudget)
+        let count = min(jobs.count, configuration.jobBudget)
+        for _ in 0..<count { if let job = jobs.popFirst() { guarded("a job", job) } }
+        for _ in 0..<foreignCount { if let job = foreignJobs.popFirst() { guarded("a job", job) } }
+        counters.add(.jobsRun, foreignCount + count)
         recorder.end(.jobs)
     }
 }

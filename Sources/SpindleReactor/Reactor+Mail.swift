@@ -63,16 +63,16 @@ extension Reactor {
         return receiver
     }
 
-    /// Jobs of foreign threads join the local ones.
+    /// Takes the jobs of foreign threads, when those that were taken before have run.
     private func takeInbox() {
-        // The rest stays where its number is limited, until these have run; the bit remembers it.
-        guard jobs.count < configuration.jobBudget else {
+        // The rest stays where its number is limited; the bit remembers it.
+        guard foreignJobs.count < configuration.jobBudget else {
             _ = doorbell.ring(handle.inboxBit)
             return
         }
         let taken = handle.inbox.takeAll()
         counters.add(.inboxJobs, taken.count)
-        for job in taken { jobs.append(job) }
+        for job in taken { foreignJobs.append(job) }
     }
 
     /// Shows this turn's messages to their receivers.

@@ -49,6 +49,8 @@ public final class Reactor {
     @exclusivity(unchecked) var uncheckedReadyAcceptors: ContiguousArray<Acceptor> = []
     @exclusivity(unchecked) var uncheckedOutbox: Outbox
     @exclusivity(unchecked) var uncheckedEvents: ContiguousArray<DriverEvent> = []
+    /// Closures of other threads. Apart from the own ones, so that neither kind keeps the other waiting.
+    var foreignJobs = JobQueue()
     var lastLogOfAcceptErrors: MonotonicInstant?
     private(set) var isStopped = false
     /// Everything ends now: new connections of this side fail at once.
@@ -141,12 +143,13 @@ public final class Reactor {
 
     /// Gives up timers and jobs, and counts the jobs: some may have come from other threads.
     private func discardJobs() {
-        counters.add(.mailUndelivered, jobs.count)
+        counters.add(.mailUndelivered, jobs.count + foreignJobs.count)
         // Destroyed here and not in the assignments: what they hold may call back, undelivered messages do.
         var leftTimers = TimerWheel<TimerAction>(currentTick: wheel.currentTick)
-        var leftJobs = JobQueue()
+        var (leftJobs, leftForeignJobs) = (JobQueue(), JobQueue())
         swap(&leftTimers, &wheel)
         swap(&leftJobs, &jobs)
+        swap(&leftForeignJobs, &foreignJobs)
     }
 
     private func beginTurn() {

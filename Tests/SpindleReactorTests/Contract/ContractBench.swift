@@ -215,7 +215,11 @@ final class ContractBench {
         reactor.checkInvariants()
         #expect(reactor.table.count == 0, "connections left")
         #expect(reactor.wheel.count == 0, "timers left")
-        #expect(reactor.jobs.isEmpty && reactor.readyList.isEmpty && reactor.flushList.isEmpty, "work left")
+        #expect(
+            reactor.jobs.isEmpty && reactor.foreignJobs.isEmpty && reactor.readyList.isEmpty
+                && reactor.flushList.isEmpty,
+            "work left"
+        )
         #expect(reactor.closeQueue.isEmpty && reactor.readyAcceptors.isEmpty, "work left")
         #expect(counter(.openConnections) == 0 && counter(.liveProtocols) == 0 && counter(.bufferedBytes) == 0)
         #expect(depth.deepest <= 1, "a callback was entered while another ran")

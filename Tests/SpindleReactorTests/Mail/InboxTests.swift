@@ -69,6 +69,27 @@ struct InboxTests {
         }
     }
 
+    @Test("jobs that keep queueing each other do not keep other threads' jobs waiting, nor the other way round")
+    func fairness() throws {
+        var configuration = ReactorConfiguration()
+        configuration.jobBudget = 4
+        let crew = try HandTurned(count: 1, configuration: configuration)
+        let ran = Kept<String>()
+        crew.on(0) { reactor in
+            func again() { reactor.callSoon(again) }
+            for _ in 0..<100 { reactor.callSoon(again) }
+        }
+        // Outside of the reactor's turns this thread is none.
+        for number in 0..<3 { crew.mailroom.handles[0].submit { ran.add("\(number)") } }
+        crew.turn(0)
+        #expect(ran.values == ["0", "1", "2"])
+        for _ in 0..<100 { crew.mailroom.handles[0].submit {} }
+        crew.on(0) { reactor in for _ in 0..<200 { reactor.callSoon { ran.add("local") } } }
+        for _ in 0..<120 { crew.turn(0) }
+        #expect(ran.values.contains("local"))
+        crew.finish()
+    }
+
     @Test("C29: 100,000 calls queued for a reactor that does not look are neither refused nor lost")
     func manyCalls() throws {
         let crew = try HandTurned(count: 1)
