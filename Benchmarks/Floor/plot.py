@@ -8,7 +8,7 @@ the line at 1 holds; the bar is the 95 % interval, the dot the median.
 import html
 import math
 
-ROW, LEFT, WIDTH, RIGHT, TOP = 26, 330, 420, 120, 44
+ROW, LEFT, WIDTH, RIGHT, TOP = 26, 340, 420, 180, 44
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #222 } .dim { fill: #777 } .title { font-weight: 600 }
 .grid { stroke: #ddd } .limit { stroke: #c33; stroke-width: 1.5 } .bar { stroke-width: 6; stroke-linecap: round }
