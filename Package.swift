@@ -48,12 +48,13 @@ let package = Package(
     ],
     targets: [
         .target(name: "CLinux"),
+        .target(name: "CTasks"),
         .target(name: "CNUMA", linkerSettings: [.linkedLibrary("numa", .when(traits: ["NUMA"]))]),
         // Lifetimes: `ByteChunk.bytes` is a Span that borrows the chunk, which 6.3 can't yet say without it.
         .target(name: "SpindleCore", swiftSettings: settings + [.enableExperimentalFeature("Lifetimes")]),
         layer(
             "SpindleSystem",
-            ["CLinux", "SpindleCore", .target(name: "CNUMA", condition: .when(traits: ["NUMA"]))]
+            ["CLinux", "CTasks", "SpindleCore", .target(name: "CNUMA", condition: .when(traits: ["NUMA"]))]
         ),
         layer("SpindleTopology"),
         layer("SpindleReactor", ["SpindleCore", "SpindleSystem"]),

@@ -62,14 +62,14 @@ extension Engine {
     }
 
     private func startReactors() throws {
-        TaskPool.startThreads()
         let mailroom = mailroom
+        let forwarder = try makeForwarder()
         let ready = Latch(count: reactorCount)
         let finished = Latch(count: reactorCount)
         let failures = FailureList()
         state.withLock { $0.finished = finished }
         for index in 0..<reactorCount {
-            let thread = ReactorThread(engine: self, index: index, mailroom: mailroom)
+            let thread = ReactorThread(engine: self, index: index, mailroom: mailroom, forwarder: forwarder)
             do throws(Errno) {
                 try SystemThread.start(name: "spindle-\(index)") {
                     thread.run(ready: ready, failures: failures)
@@ -83,6 +83,16 @@ extension Engine {
         }
         ready.wait()
         if let failure = failures.first { throw StartError.reactor(index: failure.index, errno: failure.errno) }
+    }
+
+    /// What reactors that have a place of their own start tasks through; nil when all float.
+    private func makeForwarder() throws -> TaskForwarder? {
+        guard placement.isPinned || machine.nodes.count > 1 else { return nil }
+        do throws(Errno) {
+            let forwarder = try TaskForwarder()
+            state.withLock { $0.forwarder = forwarder }
+            return forwarder
+        } catch { throw StartError.reactor(index: 0, errno: error) }
     }
 
     private func abandonStart() {
@@ -182,16 +192,18 @@ extension Engine {
     /// Back to idle, with new handles: the old ones answer `.stopped`.
     private func reset() {
         // Listeners: asked for while the engine was stopping, or before a start that failed. Their sockets close.
-        let (old, waiters, listeners) = state.withLock { state in
-            let old = (state.mailroom, state.waiters, state.listeners)
+        let (old, waiters, listeners, forwarder) = state.withLock { state in
+            let old = (state.mailroom, state.waiters, state.listeners, state.forwarder)
             state.mailroom = Engine.makeMailroom(placement, configuration)
             state.phase = .idle
             state.finished = nil
+            state.forwarder = nil
             state.listeners = []
             state.waiters = []
             state.hurry = false
             return old
         }
+        forwarder?.close()
         listeners.forEach { $0.close() }
         old.discardUndelivered()
         for waiter in waiters { waiter.resume() }

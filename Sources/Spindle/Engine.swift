@@ -149,6 +149,8 @@ struct EngineState {
     var triggers = TriggerList()
     /// Opens when the last reactor's thread has ended.
     var finished: Latch?
+    /// Passes on the tasks of pinned reactors while they run.
+    var forwarder: TaskForwarder?
     var waiters: [CheckedContinuation<Void, Never>] = []
     /// Set by a second signal: do not wait for connections any longer.
     var hurry = false

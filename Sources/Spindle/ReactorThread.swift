@@ -10,10 +10,12 @@ struct ReactorThread: Sendable {
     let engine: Engine
     let index: Int
     let mailroom: Mailroom
+    let forwarder: TaskForwarder?
 
     func run(ready: Latch, failures: FailureList) {
         let handle = mailroom.handles[index]
         takePlace()
+        forwarder?.adoptThread()
         let reactor: Reactor
         do throws(Errno) {
             let limits = engine.configuration.limits

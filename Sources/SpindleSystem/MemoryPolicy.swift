@@ -15,7 +15,7 @@ package enum MemoryPolicy {
     ///   without memory. The caller says so once and runs on.
     package static func prefer(node: Int) throws(Errno) {
         #if NUMA
-            guard cn_available() == 1 else { throw .notImplemented }
+            guard isAvailable else { throw .notImplemented }
             let mask = NodeMask.words(of: node)
             try checked(unsafe cn_prefer(mask, NodeMask.bitCount(mask)))
         #else
@@ -23,10 +23,19 @@ package enum MemoryPolicy {
         #endif
     }
 
+    /// True when the kernel and this build have NUMA. numa_available(3).
+    package static var isAvailable: Bool {
+        #if NUMA
+            cn_available() == 1
+        #else
+            false
+        #endif
+    }
+
     /// The policy of the calling thread: the preferred node, or nil for another policy.
     package static func preferredNode() -> Int? {
         #if NUMA
-            guard cn_available() == 1 else { return nil }
+            guard isAvailable else { return nil }
             var mask = [UInt](repeating: 0, count: 16)
             guard unsafe cn_preferred(&mask, UInt(mask.count * 64)) == 1 else { return nil }
             for (word, bits) in mask.enumerated() where bits != 0 { return word * 64 + bits.trailingZeroBitCount }

@@ -212,32 +212,67 @@ extension EngineTests {
         return unsafe unsafeBitCast(action.__sigaction_handler, to: Int.self)
     }
 
-    @Test("no thread but a reactor's has a reactor's mask, and reactors are where the plan says")
+    @Test("no thread but a reactor's has a reactor's mask or memory policy, and reactors are where the plan says")
     func masks() async throws {
         let cpus = try SystemThread.affinity()
-        let server = try engine(reactors: cpus.count) { $0.placement.pin = .always }
-        let masks = Recorder<String>()
+        let server = try pinnedEngine(on: cpus)
+        let places = Recorder<String>()
         let seen = Gate(cpus.count)
         server.callWhenRunning { reactor in
-            masks.add("\(reactor.index): \(try SystemThread.affinity())")
+            places.add("\(reactor.index): \(try SystemThread.affinity()), \(MemoryPolicy.preferredNode() ?? -1)")
             seen.arrive()
         }
         try server.start()
         await seen.wait()
-        // Work for the pool from a pinned thread: what it starts must not inherit the mask.
-        let jobs = Gate(8)
-        server.callWhenRunning { _ in for _ in 0..<8 { Task.detached { jobs.arrive() } } }
+        // Work for every pool that Swift has (one per priority) from a pinned thread: the threads that this makes
+        // it start must not inherit anything.
+        let priorities = [TaskPriority.high, .medium, .low, .background]
+        let jobs = Gate(cpus.count * priorities.count * 8)
+        let policies = Recorder<Int>()
+        server.callWhenRunning { _ in
+            for priority in priorities {
+                for _ in 0..<8 {
+                    Task.detached(priority: priority) {
+                        if let node = MemoryPolicy.preferredNode() { policies.add(node) }
+                        jobs.arrive()
+                    }
+                }
+            }
+        }
         await jobs.wait()
+        for (name, allowed) in try masksOfOtherThreads() { #expect(allowed == cpus, "thread \(name)") }
+        #expect(policies.values.isEmpty)
+        await server.stop()
+        let node = MemoryPolicy.isAvailable ? 0 : -1
+        let planned = server.placement.reactors.map { "\($0.index): \(Array($0.allowedCPUs)), \(node)" }
+        #expect(Set(places.values) == Set(planned))
+    }
+
+    /// A reactor on each of this machine's CPUs, which are node 0 of a machine that has a node without CPUs, too.
+    private func pinnedEngine(on cpus: [Int]) throws -> Engine {
+        let machine = MachineTopology(
+            cpus: cpus.map { LogicalCPU(id: $0) },
+            nodes: [NUMANode(id: 0, cpus: CPUSet(cpus)), NUMANode(id: 1, cpus: [])]
+        )
+        var configuration = EngineConfiguration()
+        configuration.placement.pin = .always
+        return try Engine(configuration, machine: machine)
+    }
+
+    /// The CPUs that every thread that is no reactor's may run on.
+    private func masksOfOtherThreads() throws -> [(name: String, cpus: [Int])] {
         let files = SystemFiles()
-        for thread in files.names(in: "/proc/self/task") {
+        return try files.names(in: "/proc/self/task").compactMap { thread in
             guard case .text(let name) = files.read("/proc/self/task/\(thread)/comm"),
-                case .text(let status) = files.read("/proc/self/task/\(thread)/status"), !name.hasPrefix("spindle-")
-            else { continue }
+                case .text(let status) = files.read("/proc/self/task/\(thread)/status"), !isReactor(name)
+            else { return nil }
             let line = status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") } ?? ""
             let text = line.split(separator: "\t").last.map(String.init) ?? ""
-            #expect(Array(try CPUSet(parsing: text)) == cpus, "thread \(name)")
+            return (name, Array(try CPUSet(parsing: text)))
         }
-        await server.stop()
-        #expect(Set(masks.values) == Set(server.placement.reactors.map { "\($0.index): \(Array($0.allowedCPUs))" }))
+    }
+
+    private func isReactor(_ name: String) -> Bool {
+        name.hasPrefix("spindle-") && name.dropFirst("spindle-".count).first?.isNumber == true
     }
 }

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "CTasks.h"
+#include <pthread.h>
+#include <stddef.h>
+
+#define SWIFT_CC __attribute__((swiftcall))
+
+typedef SWIFT_CC void (*enqueue)(void *job);
+typedef SWIFT_CC void (*enqueue_hook)(void *job, enqueue original);
+
+extern enqueue_hook swift_task_enqueueGlobal_hook;
+extern SWIFT_CC void swift_task_enqueueGlobal(void *job);
+
+static _Thread_local struct {
+    ct_route take;
+    void *context;
+} route;
+
+static enqueue_hook hook_before;
+
+static SWIFT_CC void on_enqueue(void *job, enqueue original) {
+    if (route.take) return route.take(route.context, job);
+    if (hook_before) return hook_before(job, original);
+    original(job);
+}
+
+static void install(void) {
+    hook_before = __atomic_load_n(&swift_task_enqueueGlobal_hook, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&swift_task_enqueueGlobal_hook, on_enqueue, __ATOMIC_RELEASE);
+}
+
+void ct_set_route(ct_route take, void *context) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+    route.take = take;
+    route.context = context;
+}
+
+void ct_give_to_pool(void *job) { swift_task_enqueueGlobal(job); }
