@@ -79,7 +79,10 @@ let package = Package(
         tests("SpindleReactorTests", ["SpindleReactor", "SpindleSimulation", "SpindleCore", "SpindleSystem"]),
         tests(
             "SpindleTests",
-            ["Spindle", "SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleTopology", "CSandbox"]
+            [
+                "Spindle", "SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleSimulation", "SpindleTopology",
+                "CSandbox",
+            ]
         ),
         tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "Spindle"]),
     ],

@@ -9,7 +9,7 @@ public struct ReactorConfiguration: Sendable, Equatable {
     /// Bytes that one connection may read in one turn; the rest waits for the next turn.
     public var readBudgetBytes = 64 << 10
     /// Events that one wait returns at most; the kernel keeps the rest.
-    public var eventsPerWait = 256
+    public var eventsPerWait = 64
     /// Connections that one listener accepts in one turn; the rest waits for the next turn.
     public var acceptBudget = 32
     /// Connections that are closed in one turn; the rest waits for the next turn.
@@ -17,7 +17,7 @@ public struct ReactorConfiguration: Sendable, Equatable {
     /// Messages and jobs from other threads that are handled in one go; the rest waits for the next.
     public var mailBudget = 1024
     /// Events between two looks at the doorbell.
-    public var eventsPerMailGlance = 16
+    public var eventsPerMailGlance = 4
     /// Timers that fire in one turn; the rest fires in the next.
     public var timerBudget = 1024
     /// Local jobs that run in one turn, and as many of other threads; the rest runs in the next.

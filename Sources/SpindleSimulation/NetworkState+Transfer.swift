@@ -7,6 +7,7 @@ extension NetworkState {
     /// send(2): takes what there is room for.
     mutating func send(_ bytes: [UInt8], from id: SocketID) -> SendOutcome {
         if let failure = takeSendError(of: id) { return failure }
+        if !sendErrors.isEmpty { return .failed(sendErrors.removeFirst()) }
         if random.chance(faults.resets) {
             breakLink(of: id)
             return takeSendError(of: id) ?? .wouldBlock

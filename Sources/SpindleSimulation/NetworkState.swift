@@ -35,6 +35,8 @@ struct NetworkState: Sendable {
     var readyLists: [ReadyList] = []
     var deliveries = DeliveryQueue()
     var watchErrors: [Errno] = []
+    /// What the next sends fail with.
+    var sendErrors: [Errno] = []
     var nextPort: UInt16 = 32768
     var programs: [SocketAddress: SteeringProgram] = [:]
 

@@ -120,6 +120,10 @@ public final class SimulatedNetwork: Sendable {
     /// Has the next registrations (epoll_ctl) fail with `errors`, in their order, one each.
     public func failNextWatches(with errors: [Errno]) { state.withLock { $0.watchErrors += errors } }
 
+    /// Has the next sends fail with `errors`, in their order, one each, as send(2) may without the connection being
+    /// broken: ENOBUFS, or EPERM from a packet filter. What was offered is not sent.
+    public func failNextSends(with errors: [Errno]) { state.withLock { $0.sendErrors += errors } }
+
     /// Has the next wait of driver `driver` return `event`, whatever it says: an event that came too late, say.
     public func makeUp(_ event: DriverEvent, at driver: Int) {
         state.withLock { $0.readyLists[driver].append(.madeUp(event)) }

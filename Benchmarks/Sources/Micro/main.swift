@@ -7,7 +7,7 @@
 //        Micro round-trip [--trips N]          ns per round trip, both spinning
 //        Micro wake [--trips N]                ns per round trip (median), the target asleep, the sender polling
 //        Micro sleepers [--trips N]            the same, both asleep
-//        Micro busy --port P [--trips N]       ns from send to handler, on a reactor that is busy with 1,000
+//        Micro busy --port P [--trips N] [--work NS]   ns from send to handler, on a reactor that is busy with 1,000
 //                                              connections to the echo server at 127.0.0.1:P
 //        Micro timers [--pending N]            ns per schedule + cancel, and a million timers that expire
 //        Micro simulated [--reactors N] [--echoes N]   N reactors on the simulated driver, for counting

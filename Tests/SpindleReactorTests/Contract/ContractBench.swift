@@ -54,7 +54,7 @@ final class ContractBench {
     /// With the simulated driver.
     let network: SimulatedNetwork?
     private let provider: any DriverProvider
-    private let neighbours: Neighbours
+    let neighbours: Neighbours
     private(set) var protocols: [TestProtocol] = []
     private var clients: [ContractClient] = []
     private var ports: [UInt16] = []

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SpindleCore
+import SpindleSimulation
 import Testing
 
 @testable import SpindleReactor
@@ -146,6 +147,75 @@ extension Contract {
                 bench.advance(by: .seconds(6))
                 bench.turn("the end came") { proto.isLost && client.isOver }
                 #expect(proto.reasonText == "a callback threw planned in idle")
+            }
+        }
+
+        @Test(
+            "a send that fails with an error that reading survives leaves no hole: that is how the connection ends",
+            arguments: DriverKind.allCases.filter { !$0.isEpoll },
+            [Errno.noBufferSpace, .notPermitted]
+        )
+        func failedSend(kind: DriverKind, errno: Errno) throws {
+            try withBench(kind) { bench in
+                let (client, proto) = try bench.pair { proto, callback in
+                    if callback == .data { proto.transport.write("answer \(proto.pieces.count)") }
+                }
+                client.send("x")
+                bench.turn("an answer came") { client.text == "answer 1" }
+                bench.network?.failNextSends(with: [errno])
+                client.send("y")
+                bench.turn("it is over") { proto.isLost && client.isOver }
+                #expect(client.text == "answer 1", "nothing may follow what was lost")
+                #expect(proto.reasonText.contains("\(errno)"))
+            }
+        }
+
+        @Test(
+            "a failed send while paused, and one of bytes that had to wait, end the connection, too",
+            arguments: DriverKind.allCases.filter { !$0.isEpoll },
+            [true, false]
+        )
+        func failedSendElsewhere(kind: DriverKind, paused: Bool) throws {
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                if paused { proto.transport.pauseProducing() }
+                client.readsInput = false
+                proto.transport.write([UInt8](repeating: 7, count: 100 << 10))
+                bench.turn("output waits") { bench.connection(of: proto).state.flags.contains(.outputBlocked) }
+                bench.network?.failNextSends(with: [.noBufferSpace])
+                client.readsInput = true
+                bench.turn("it is over") { proto.isLost && client.isOver }
+                #expect(client.received.count < 100 << 10)
+                #expect(proto.reasonText.contains("\(Errno.noBufferSpace)"))
+            }
+        }
+
+        @Test(
+            "a connection that cannot be watched is closed and said; the listener goes on",
+            arguments: DriverKind.allCases.filter { !$0.isEpoll }
+        )
+        func refusedWatch(kind: DriverKind) throws {
+            try withBench(kind) { bench in
+                let address = try bench.listen()
+                bench.network?.failNextWatches(with: [.noMemory])
+                let clients = try (0..<3).map { _ in try bench.connect(to: address) }
+                bench.turn("one is over, two stand") {
+                    clients.count { $0.isOver } == 1 && bench.protocols.count { !$0.isLost } == 2
+                }
+            }
+        }
+
+        @Test(
+            "a listener that cannot be watched throws, and its socket closes",
+            arguments: DriverKind.allCases.filter { !$0.isEpoll }
+        )
+        func refusedListener(kind: DriverKind) throws {
+            try withBench(kind) { bench in
+                bench.network?.failNextWatches(with: [.noMemory])
+                #expect(throws: Errno.noMemory) { try bench.listen() }
+                #expect(bench.network?.openDescriptorCount == 0)
             }
         }
     }

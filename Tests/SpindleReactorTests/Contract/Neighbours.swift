@@ -8,7 +8,7 @@ import Testing
 
 /// The other reactors of a bench: they take their turns and send the one under test a number each time.
 final class Neighbours {
-    private let reactors: [Reactor]
+    let reactors: [Reactor]
     private let target: Int
     private let channel: Channel<Int>
     private let arrivals: Arrivals

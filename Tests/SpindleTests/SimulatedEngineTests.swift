@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Spindle
+import SpindleSimulation
+import SpindleTopology
+import Testing
+
+/// Engines on a simulated network: reactors on threads of their own, no kernel below them.
+extension EngineTests {
+    /// A simulated network and an engine on it.
+    struct Simulation {
+        let network = SimulatedNetwork()
+        let engine: Engine
+
+        init(
+            reactors: Int,
+            log: any LogSink = SilentLog(),
+            machine: MachineTopology? = nil,
+            _ change: (inout EngineConfiguration) -> Void = { _ in }
+        ) throws {
+            var configuration = EngineConfiguration()
+            configuration.placement.cores = .count(reactors)
+            configuration.placement.oversubscribe = true
+            configuration.placement.pin = .never
+            change(&configuration)
+            engine = try Engine(configuration, driver: SimulatedDrivers(network: network), log: log, machine: machine)
+        }
+
+        /// Lets the reactors go on until `condition` holds. Their threads never sleep, so this ends soon or never.
+        func wait(
+            for what: String,
+            sourceLocation: SourceLocation = #_sourceLocation,
+            until condition: () -> Bool
+        ) async {
+            for _ in 0..<2_000_000 {
+                if condition() { return }
+                await Task.yield()
+            }
+            Issue.record("never came true: \(what)", sourceLocation: sourceLocation)
+        }
+
+        /// Stops, and holds the network against what is left: nothing.
+        func finish(sourceLocation: SourceLocation = #_sourceLocation) async {
+            await engine.stop(deadline: .zero)
+            network.advance(by: .seconds(60))
+            #expect(network.openDescriptorCount == 0, "descriptors left", sourceLocation: sourceLocation)
+        }
+    }
+
+    @Test("Engine(driver:): an engine serves on a driver that was brought along", arguments: reactorCounts)
+    func broughtDriver(reactors: Int) async throws {
+        let simulation = try Simulation(reactors: reactors)
+        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { Echo($0) }.address
+        // N6: what connects between listen and start waits in the queue.
+        let early = simulation.network.connect(to: address)
+        early.send("early")
+        try simulation.engine.start()
+        let peers = (0..<20).map { _ in simulation.network.connect(to: address) }
+        for (number, peer) in peers.enumerated() { peer.send("hello \(number)") }
+        await simulation.wait(for: "all echoed") {
+            early.unreadByteCount == 5
+                && peers.enumerated().allSatisfy { $1.unreadByteCount == "hello \($0)".utf8.count }
+        }
+        for (number, peer) in peers.enumerated() { #expect(peer.receive() == Array("hello \(number)".utf8)) }
+        for peer in peers { peer.shutdownWrites() }
+        await simulation.wait(for: "all closed") { peers.allSatisfy(\.isAtEnd) }
+        await simulation.finish()
+    }
+
+    @Test(
+        "C49: a drain's deadline is the driver's time: what has not finished by then is reset",
+        arguments: reactorCounts
+    )
+    func simulatedDrain(reactors: Int) async throws {
+        let simulation = try Simulation(reactors: reactors)
+        let reasons = Recorder<DisconnectReason>()
+        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { Stubborn($0, reasons) }.address
+        try simulation.engine.start()
+        let peers = (0..<8).map { _ in simulation.network.connect(to: address) }
+        await simulation.wait(for: "they stand") { simulation.engine.snapshot()[.openConnections] == 8 }
+        async let stopping: Void = simulation.engine.stop(deadline: .seconds(3600))
+        await simulation.wait(for: "the drain has begun") { peers.allSatisfy { $0.unreadByteCount > 0 } }
+        for _ in 0..<100 { await Task.yield() }
+        #expect(reasons.values.isEmpty)
+        simulation.network.advance(by: .seconds(3601))
+        await stopping
+        #expect(reasons.values.count == 8)
+        simulation.network.advance(by: .seconds(60))
+        #expect(simulation.network.openDescriptorCount == 0)
+    }
+
+    /// Writes more than a peer's window takes, so that a drain has to wait for it.
+    private final class Stubborn: StreamProtocol {
+        let transport: any StreamTransport
+        let reasons: Recorder<DisconnectReason>
+        init(_ transport: any StreamTransport, _ reasons: Recorder<DisconnectReason>) {
+            self.transport = transport
+            self.reasons = reasons
+        }
+        func connectionMade() { transport.write([UInt8](repeating: 1, count: 200 << 10)) }
+        func dataReceived(_ bytes: Span<UInt8>) {}
+        func connectionLost(_ reason: DisconnectReason) { reasons.add(reason) }
+    }
+
+    @Test("a listener that one reactor cannot watch is said and closed there; the others serve")
+    func unwatchedListener() async throws {
+        let log = CapturedLog()
+        let simulation = try Simulation(reactors: 2, log: log)
+        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { Echo($0) }.address
+        simulation.network.failNextWatches(with: [.noMemory])
+        try simulation.engine.start()
+        await simulation.wait(for: "it is said") { log.messages.contains { $0.contains("cannot watch the listener") } }
+        let peers = (0..<10).map { _ in simulation.network.connect(to: address) }
+        for peer in peers { peer.send("x") }
+        await simulation.wait(for: "all are served by the other") { peers.allSatisfy { $0.unreadByteCount == 1 } }
+        await simulation.finish()
+    }
+
+    @Test(
+        "a reactor whose driver cannot be made fails the start, with its number and the reason",
+        arguments: [1, 2, 4]
+    )
+    func driverFails(reactors: Int) async throws {
+        let network = SimulatedNetwork()
+        var configuration = EngineConfiguration()
+        configuration.placement.cores = .count(reactors)
+        configuration.placement.oversubscribe = true
+        let broken = BrokenDrivers(inner: SimulatedDrivers(network: network), broken: reactors - 1)
+        let engine = try Engine(configuration, driver: broken)
+        try engine.listen(on: .loopback(port: 7000)) { Echo($0) }
+        let error = try #require(throws: StartError.self) { try engine.start() }
+        guard case .reactor(reactors - 1, .tooManyFiles) = error else { throw error }
+        #expect(error.description.hasPrefix("reactor \(reactors - 1) cannot be started: EMFILE"))
+        #expect(engine.phase == .idle)
+        #expect(network.openDescriptorCount == 0, "its listeners are closed")
+    }
+
+    /// Simulated drivers, but for one reactor.
+    private struct BrokenDrivers: DriverProvider {
+        let inner: SimulatedDrivers
+        let broken: Int
+
+        func makeDriver(reactor index: Int, configuration: ReactorConfiguration) throws(Errno) -> any Driver {
+            if index == broken { throw .tooManyFiles }
+            return try inner.makeDriver(reactor: index, configuration: configuration)
+        }
+        func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> SocketHandle {
+            try inner.bind(address, options)
+        }
+        func localAddress(of socket: SocketHandle) throws(Errno) -> SocketAddress { try inner.localAddress(of: socket) }
+        func listen(_ socket: SocketHandle, backlog: Int) throws(Errno) -> Int {
+            try inner.listen(socket, backlog: backlog)
+        }
+        func steer(_ socket: SocketHandle, by program: SteeringProgram) throws(Errno) {
+            try inner.steer(socket, by: program)
+        }
+        func close(_ socket: SocketHandle) { inner.close(socket) }
+    }
+
+    // MARK: Who accepts
+
+    @Test("reuseport-cpu: a connection goes to the reactor nearest to the CPU that took its packets")
+    func steeringByCPU() async throws {
+        // Two nodes of four CPUs; reactors on two of them.
+        let machine = MachineTopology(
+            cpus: (0..<8).map { LogicalCPU(id: $0, node: $0 / 4) },
+            nodes: (0..<2).map { NUMANode(id: $0, cpus: CPUSet($0 * 4..<$0 * 4 + 4)) }
+        )
+        let simulation = try Simulation(reactors: 2, machine: machine) { $0.acceptMode = .reuseportCPU }
+        let served = Recorder<[Int]>()
+        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { transport in
+            served.add([Int(transport.peerAddress.port), Reactor.current?.index ?? -1])
+            return Echo(transport)
+        }.address
+        try simulation.engine.start()
+        let nearest = simulation.engine.placement.nearestReactorByCPU
+        #expect(Set(nearest) == [0, 1])
+        for cpu in 0..<8 {
+            _ = simulation.network.connect(to: address, from: .loopback(port: UInt16(20_000 + cpu)), cpu: cpu)
+        }
+        await simulation.wait(for: "all are accepted") { served.values.count == 8 }
+        #expect(Set(served.values) == Set((0..<8).map { [20_000 + $0, nearest[$0]] }))
+        await simulation.finish()
+    }
+
+    @Test("balanced: what is handed over is counted, arrives, and never exceeds the other's limit", arguments: [2, 4])
+    func handedOver(reactors: Int) async throws {
+        let limit = 10
+        let simulation = try Simulation(reactors: reactors) {
+            $0.acceptMode = .balanced
+            $0.balanceThreshold = 2
+            $0.limits.maximumConnections = limit
+        }
+        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { Echo($0) }.address
+        try simulation.engine.start()
+        var peers: [SimulatedPeer] = []
+        for _ in 0..<reactors * limit / 2 {
+            let peer = simulation.network.connect(to: address)
+            peer.send("x")
+            peers.append(peer)
+        }
+        await simulation.wait(for: "each is served or turned away") {
+            peers.allSatisfy { $0.unreadByteCount == 1 || $0.isAtEnd || $0.error != nil }
+        }
+        let snapshot = simulation.engine.snapshot()
+        #expect(snapshot[.handedOver] > 0)
+        #expect(snapshot.reactors.allSatisfy { $0[.openConnections] <= limit })
+        let served = peers.count { $0.unreadByteCount == 1 }
+        #expect(snapshot[.openConnections] == UInt64(served))
+        await simulation.finish()
+    }
+
+    @Test("balanced: connections on their way while the listener closes are served or closed, none is forgotten")
+    func handOverWhileClosing() async throws {
+        for _ in 0..<20 {
+            let simulation = try Simulation(reactors: 4) {
+                $0.acceptMode = .balanced
+                $0.balanceThreshold = 1
+            }
+            let listener = try simulation.engine.listen(on: .loopback(port: 7000)) { Echo($0) }
+            try simulation.engine.start()
+            let peers = (0..<100).map { _ in simulation.network.connect(to: listener.address) }
+            for peer in peers { peer.send("x") }
+            await listener.stopListening()
+            await simulation.wait(for: "each has its answer or its end") {
+                peers.allSatisfy { $0.unreadByteCount == 1 || $0.isAtEnd || $0.error != nil }
+            }
+            await simulation.finish()
+        }
+    }
+}
