@@ -41,72 +41,127 @@ extension EngineTests {
         #expect(!seen.contains { $0.hasSuffix("!") })
     }
 
-    @Test("N1: every callback of a protocol comes on the thread of its reactor", arguments: reactorCounts)
-    func oneThread(reactors: Int) async throws {
-        final class Witness: StreamProtocol {
-            let transport: any StreamTransport
-            let strays: Recorder<String>
-            private let thread = SystemThread.currentID
-            init(_ transport: any StreamTransport, _ strays: Recorder<String>) {
-                self.transport = transport
-                self.strays = strays
-            }
-            private func check(_ callback: String) {
-                if SystemThread.currentID != thread { strays.add(callback) }
-            }
-            func connectionMade() { check("made") }
-            func dataReceived(_ bytes: Span<UInt8>) {
-                check("data")
-                transport.write(bytes)
-            }
-            func readConnectionLost() {
-                check("read lost")
-                transport.loseConnection()
-            }
-            func connectionLost(_ reason: DisconnectReason) { check("lost") }
+    /// Goes through every callback that a protocol has, and tells which came where.
+    private final class Witness: StreamProtocol {
+        let transport: any StreamTransport
+        private let seen: Recorder<String>
+        private let thread = SystemThread.currentID
+        private let reactor = Reactor.current?.index ?? -1
+
+        init(_ transport: any StreamTransport, _ seen: Recorder<String>) {
+            self.transport = transport
+            self.seen = seen
         }
-        let strays = Recorder<String>()
-        let server = try engine(reactors: reactors)
-        let address = try server.listen(on: .loopback(port: 0)) { Witness($0, strays) }.address
-        try server.start()
-        let client = try Client()
-        await withTaskGroup(of: Void.self) { group in
-            for _ in 0..<12 { group.addTask { _ = await client.exchange([1, 2, 3], with: address) } }
+
+        private func note(_ callback: String) {
+            let isHome = SystemThread.currentID == thread && Reactor.current?.index == reactor
+            seen.add(isHome ? callback : "\(callback), elsewhere")
         }
-        await client.stop()
-        await server.stop()
-        #expect(strays.values.isEmpty)
+
+        func connectionMade() {
+            note("made")
+            transport.setIdleTimeout(.milliseconds(1))
+        }
+        func idleTimeoutExpired() {
+            note("idle")
+            transport.setIdleTimeout(nil)
+            transport.write("say something")
+        }
+        func dataReceived(_ bytes: Span<UInt8>) {
+            note("data")
+            transport.write([UInt8](repeating: 3, count: 8 << 20))
+        }
+        func highWatermarkReached() { note("high watermark") }
+        func lowWatermarkReached() { note("low watermark") }
+        func writeDrained() {
+            note("drained")
+            transport.loseWriteConnection()
+        }
+        func writeConnectionLost() { note("write lost") }
+        func readConnectionLost() {
+            note("read lost")
+            transport.loseConnection()
+        }
+        func connectionLost(_ reason: DisconnectReason) { note("lost") }
     }
 
-    @Test("C46: startup runs before, during, after, each in order; callWhenRunning comes on every reactor")
-    func startupOrder() async throws {
+    /// Answers once.
+    private final class Answering: StreamProtocol {
+        let transport: any StreamTransport
+        private let ended: @Sendable () -> Void
+        private var hasAnswered = false
+        init(_ transport: any StreamTransport, ended: @escaping @Sendable () -> Void) {
+            self.transport = transport
+            self.ended = ended
+        }
+        func dataReceived(_ bytes: Span<UInt8>) {
+            if !hasAnswered { transport.write("something") }
+            hasAnswered = true
+        }
+        func connectionLost(_ reason: DisconnectReason) { ended() }
+    }
+
+    @Test("N1: every callback of a protocol comes on the thread of its reactor", arguments: reactorCounts)
+    func oneThread(reactors: Int) async throws {
+        let seen = Recorder<String>()
+        let server = try engine(reactors: reactors)
+        let address = try server.listen(on: .loopback(port: 0)) { Witness($0, seen) }.address
+        try server.start()
+        let clients = try engine(reactors: 1)
+        try clients.start()
+        let ended = Gate(12)
+        for _ in 0..<12 {
+            clients.callWhenRunning { reactor in
+                reactor.connect(to: address) {
+                    Answering($0, ended: { ended.arrive() })
+                } completion: { _ in
+                }
+            }
+        }
+        await ended.wait()
+        await clients.stop()
+        await server.stop()
+        let every: Set = [
+            "made", "idle", "data", "high watermark", "low watermark", "drained", "write lost", "read lost", "lost",
+        ]
+        #expect(Set(seen.values) == every)
+    }
+
+    @Test(
+        "C46: startup runs before, during, after, each in order; callWhenRunning comes on every reactor",
+        arguments: reactorCounts
+    )
+    func startupOrder(reactors: Int) async throws {
         let order = Recorder<String>()
-        let server = try engine(reactors: 2)
+        let server = try engine(reactors: reactors)
         for phase in [TriggerPhase.after, .during, .before] {
             for number in 1...2 { server.addStartupTrigger(phase) { order.add("\(phase) \(number)") } }
         }
-        let running = Gate(4)
-        let calls = Recorder<Int>()
-        for _ in 0..<2 {
-            server.callWhenRunning { reactor in
-                calls.add(reactor.index)
+        let running = Gate(2 * reactors)
+        let calls = Recorder<[Int]>()
+        for number in 1...2 {
+            server.callWhenRunning { [unowned server] reactor in
+                calls.add([reactor.index, number])
+                #expect(server.phase == .running)
                 running.arrive()
             }
         }
         try server.start()
         await running.wait()
-        let late = Gate(2)
+        let late = Gate(reactors)
         server.callWhenRunning { _ in late.arrive() }
         await late.wait()
         await server.stop()
         #expect(order.values == ["before 1", "before 2", "during 1", "during 2", "after 1", "after 2"])
-        #expect(calls.values.sorted() == [0, 0, 1, 1])
+        for index in 0..<reactors {
+            #expect(calls.values.filter { $0[0] == index } == [[index, 1], [index, 2]], "in the order of the calls")
+        }
     }
 
-    @Test("a startup trigger that throws fails the start, and nothing runs")
-    func startupFailure() async throws {
+    @Test("a startup trigger that throws fails the start, and nothing runs", arguments: reactorCounts)
+    func startupFailure(reactors: Int) async throws {
         struct Refused: Error {}
-        let server = try engine(reactors: 2)
+        let server = try engine(reactors: reactors)
         _ = try server.listen(on: .loopback(port: 0)) { Echo($0) }
         let id = server.addStartupTrigger(.during) { throw Refused() }
         #expect(throws: Refused.self) { try server.start() }
@@ -117,12 +172,15 @@ extension EngineTests {
         await server.stop()
     }
 
-    @Test("C47: an asynchronous before trigger delays the rest while connections live on; each runs once")
-    func shutdownOrder() async throws {
+    @Test(
+        "C47: an asynchronous before trigger delays the rest while connections live on; each runs once",
+        arguments: reactorCounts
+    )
+    func shutdownOrder(reactors: Int) async throws {
         struct Broken: Error {}
         let log = CapturedLog()
         let order = Recorder<String>()
-        let server = try engine(reactors: 2, log: log)
+        let server = try engine(reactors: reactors, log: log)
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
         try server.start()
         let client = try Client()
@@ -132,6 +190,8 @@ extension EngineTests {
             let outcome = await client.exchange([5], with: address)
             order.add("before \(outcome.received)")
         }
+        server.addShutdownTrigger(.during) { throw Broken() }
+        server.addShutdownTrigger(.after) { throw Broken() }
         server.addShutdownTrigger(.during) { [unowned server] in
             order.add("during \(server.snapshot()[.openConnections])")
         }
@@ -141,14 +201,14 @@ extension EngineTests {
         await server.stop()
         await server.stop()
         #expect(order.values == ["before [5]", "during 0", "after stopping"])
-        #expect(log.messages.contains { $0.contains("Broken") })
+        #expect(log.messages.count { $0.contains("Broken") } == 3, "each phase goes on after what throws")
         await client.stop()
     }
 
-    @Test("C47: a trigger that never returns holds a stop up to the deadline and no longer")
-    func triggerDeadline() async throws {
+    @Test("C47: a trigger that never returns holds a stop up to the deadline and no longer", arguments: reactorCounts)
+    func triggerDeadline(reactors: Int) async throws {
         let log = CapturedLog()
-        let server = try engine(reactors: 1, log: log)
+        let server = try engine(reactors: reactors, log: log)
         let never = Gate()
         server.addShutdownTrigger(.before) { await never.wait() }
         try server.start()
@@ -158,9 +218,9 @@ extension EngineTests {
         never.arrive()
     }
 
-    @Test("N3: all reactors have stopped accepting before any begins to close connections")
-    func stopAcceptingFirst() async throws {
-        let server = try engine(reactors: 4)
+    @Test("N3: all reactors have stopped accepting before any begins to close connections", arguments: reactorCounts)
+    func stopAcceptingFirst(reactors: Int) async throws {
+        let server = try engine(reactors: reactors)
         let events = Recorder<String>()
         final class Noting: StreamProtocol {
             let transport: any StreamTransport
@@ -187,13 +247,13 @@ extension EngineTests {
         await server.stop()
         await client.stop()
         let seen = events.values
-        #expect(seen.filter { $0 == "stopped" }.count == 4)
-        #expect(seen.firstIndex(of: "lost").map { $0 >= 4 } == true)
+        #expect(seen.filter { $0 == "stopped" }.count == reactors)
+        #expect(seen.firstIndex(of: "lost").map { $0 >= reactors } == true)
     }
 
-    @Test("C50: SIGTERM drains and run returns; the handlers before are back afterwards")
-    func signals() async throws {
-        let server = try engine(reactors: 1)
+    @Test("C50: SIGTERM drains and run returns; the handlers before are back afterwards", arguments: reactorCounts)
+    func signals(reactors: Int) async throws {
+        let server = try engine(reactors: reactors)
         let ready = Gate()
         server.callWhenRunning { _ in ready.arrive() }
         let before = handler(SIGTERM)

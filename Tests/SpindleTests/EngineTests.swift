@@ -53,9 +53,12 @@ struct EngineTests {
         await first.stop()
     }
 
-    @Test("C39: stopListening leaves live connections alone, and the port can be listened on again")
-    func stopListening() async throws {
-        let server = try engine(reactors: 2)
+    @Test(
+        "C39: stopListening leaves live connections alone, and the port can be listened on again",
+        arguments: reactorCounts
+    )
+    func stopListening(reactors: Int) async throws {
+        let server = try engine(reactors: reactors)
         let listener = try server.listen(on: .loopback(port: 0)) { Echo($0) }
         try server.start()
         let client = try Client()
@@ -73,9 +76,12 @@ struct EngineTests {
         await server.stop()
     }
 
-    @Test("C48: stop is idempotent, a second start is refused, and a stopped engine starts again")
-    func restart() async throws {
-        let server = try engine(reactors: 2)
+    @Test(
+        "C48: stop is idempotent, a second start is refused, and a stopped engine starts again",
+        arguments: reactorCounts
+    )
+    func restart(reactors: Int) async throws {
+        let server = try engine(reactors: reactors)
         let client = try Client()
         await server.stop()
         for round in 1...3 {
@@ -106,8 +112,8 @@ struct EngineTests {
         for server in servers { await server.stop() }
     }
 
-    @Test("C49: a stop lets what was written arrive before it closes")
-    func drainSendsWhatWasWritten() async throws {
+    @Test("C49: a stop lets what was written arrive before it closes", arguments: reactorCounts)
+    func drainSendsWhatWasWritten(reactors: Int) async throws {
         final class Sender: StreamProtocol {
             let transport: any StreamTransport
             let made: @Sendable () -> Void
@@ -121,7 +127,7 @@ struct EngineTests {
             }
             func dataReceived(_ bytes: Span<UInt8>) {}
         }
-        let server = try engine(reactors: 1)
+        let server = try engine(reactors: reactors)
         let written = Gate()
         let address = try server.listen(on: .loopback(port: 0)) { Sender($0, made: { written.arrive() }) }.address
         try server.start()
@@ -134,8 +140,8 @@ struct EngineTests {
         await client.stop()
     }
 
-    @Test("C49: what has not finished by the deadline ends with engineStopped")
-    func drainDeadline() async throws {
+    @Test("C49: what has not finished by the deadline ends with engineStopped", arguments: reactorCounts)
+    func drainDeadline(reactors: Int) async throws {
         final class Stubborn: StreamProtocol {
             let transport: any StreamTransport
             let lost: @Sendable (String) -> Void
@@ -147,7 +153,7 @@ struct EngineTests {
             func dataReceived(_ bytes: Span<UInt8>) {}
             func connectionLost(_ reason: DisconnectReason) { lost("\(reason)") }
         }
-        let server = try engine(reactors: 1)
+        let server = try engine(reactors: reactors)
         let reasons = Recorder<String>()
         let address = try server.listen(on: .loopback(port: 0)) { Stubborn($0, lost: reasons.add) }.address
         try server.start()
@@ -180,6 +186,74 @@ struct EngineTests {
         first.finishWriting()
         _ = await first.ended()
         await client.stop()
+        await server.stop()
+    }
+
+    @Test(
+        "C48: a stop that is asked for from a callback lets that callback's answer out first",
+        arguments: reactorCounts
+    )
+    func stopFromCallback(reactors: Int) async throws {
+        final class Stopper: StreamProtocol {
+            let transport: any StreamTransport
+            let engine: Engine
+            init(_ transport: any StreamTransport, _ engine: Engine) {
+                self.transport = transport
+                self.engine = engine
+            }
+            func dataReceived(_ bytes: Span<UInt8>) {
+                Task.detached { [engine] in await engine.stop() }
+                transport.write("last words")
+            }
+        }
+        let server = try engine(reactors: reactors)
+        let address = try server.listen(on: .loopback(port: 0)) { [unowned server] in Stopper($0, server) }.address
+        try server.start()
+        let client = try Client()
+        let outcome = await client.exchange([1], with: address, halfClose: false)
+        await server.waitUntilStopped()
+        #expect(outcome.received == Array("last words".utf8))
+        await client.stop()
+    }
+
+    @Test(
+        "C11: errors of callWhenRunning, a foreign job and an after trigger are logged, and the next ones still run",
+        arguments: reactorCounts
+    )
+    func errorsOutsideOfConnections(reactors: Int) async throws {
+        struct Broken: Error {}
+        let log = CapturedLog()
+        let server = try engine(reactors: reactors, log: log)
+        let done = Gate(2 * reactors)
+        server.callWhenRunning { _ in throw Broken() }
+        server.callWhenRunning { _ in done.arrive() }
+        server.addStartupTrigger(.after) { throw Broken() }
+        try server.start()
+        for handle in server.reactors {
+            handle.submit { throw Broken() }
+            handle.submit { done.arrive() }
+        }
+        await done.wait()
+        #expect(log.messages.count { $0.contains("Broken") } == 2 * reactors + 1)
+        await server.stop()
+    }
+
+    @Test("C27: jobs of one thread run in their order; one that is submitted on the reactor itself runs after its turn")
+    func foreignOrder() async throws {
+        let server = try engine(reactors: 2)
+        try server.start()
+        let order = Recorder<Int>()
+        let done = Gate()
+        for number in 0..<1000 { server.reactors[1].submit { order.add(number) } }
+        server.reactors[1].submit {
+            server.reactors[1].submit {
+                order.add(1001)
+                done.arrive()
+            }
+            order.add(1000)
+        }
+        await done.wait()
+        #expect(order.values == Array(0...1001))
         await server.stop()
     }
 }
