@@ -84,6 +84,7 @@ let package = Package(
                 "CSandbox",
             ]
         ),
+        tests("SpindleLoadTests", ["SpindleLoad", "Spindle", histogram]),
         tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "Spindle"]),
     ],
     swiftLanguageModes: [.v6]

@@ -42,9 +42,6 @@ extension Engine {
         if state.withLock(\.stopsAfterStart) { Task.detached { [self] in await stop() } }
     }
 
-    /// Descriptors that the process's table is made for at the start when connections have no limit.
-    private static let descriptorTableSize: UInt64 = 1 << 16
-
     private func checkDescriptors() throws {
         // Beyond a billion per reactor it is not descriptors that run out.
         let wanted = min(configuration.limits.maximumConnections, 1 << 30)
@@ -52,7 +49,9 @@ extension Engine {
         let perEngine = 64 + reactorCount * 4
         guard configuration.limits.maximumConnections < Int.max else {
             let limit = try DescriptorLimit.raise(to: .max)
-            return DescriptorLimit.growTable(to: Int(min(limit.soft, Engine.descriptorTableSize)))
+            return DescriptorLimit.growTable(
+                to: Int(min(limit.soft, UInt64(max(configuration.descriptorTableSize, 1))))
+            )
         }
         let limit = try DescriptorLimit.raise(to: UInt64(wanted * reactorCount + perEngine))
         guard limit.soft >= UInt64(wanted + perEngine) else {

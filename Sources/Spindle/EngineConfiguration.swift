@@ -31,6 +31,9 @@ public struct EngineConfiguration: Sendable, Equatable {
     public var busyPoll: Duration = .zero
     /// With `balanced`: hand over when a reactor has so many connections more than the one with the fewest.
     public var balanceThreshold = 8
+    /// Descriptors that the process's table is made for at the start when connections have no limit: the kernel
+    /// doubles it otherwise, and accept(2) waits for that. At most RLIMIT_NOFILE is used.
+    public var descriptorTableSize = 1 << 16
     /// The limits and budgets of each reactor.
     public var limits = ReactorConfiguration()
 

@@ -172,6 +172,13 @@ extension EngineOption {
             tradeOff: "More saves waits with thousands of active connections and makes turns longer."
         ),
         .integer(
+            "descriptor-table",
+            \.descriptorTableSize,
+            in: 1...(1 << 26),
+            summary: "Descriptors that the process's table is made for at the start without --max-connections.",
+            tradeOff: "8 bytes each; beyond it the kernel doubles the table, and accepts wait 10 to 30 ms for that."
+        ),
+        .integer(
             "accept-budget",
             \.limits.acceptBudget,
             in: 1...65536,
@@ -184,6 +191,20 @@ extension EngineOption {
             in: 1...65536,
             summary: "Connections closed per turn.",
             tradeOff: "A close takes the kernel 5 to 20 us: thousands at once would stall everybody else."
+        ),
+        .integer(
+            "timer-budget",
+            \.limits.timerBudget,
+            in: 1...(1 << 30),
+            summary: "Timers that fire in a turn; the rest fires in the next.",
+            tradeOff: "Less lets input come between thousands of timers that are due at once."
+        ),
+        .integer(
+            "job-budget",
+            \.limits.jobBudget,
+            in: 1...(1 << 30),
+            summary: "Local jobs that run in a turn, and as many of other threads.",
+            tradeOff: "Less lets input come between them."
         ),
         .size(
             "write-high-watermark",
@@ -205,6 +226,13 @@ extension EngineOption {
             in: 3...(1 << 40),
             summary: "Unsent bytes above which a connection is aborted; above the high watermark.",
             tradeOff: "The last defence against a peer that does not read."
+        ),
+        .size(
+            "reactor-write-limit",
+            \.limits.reactorWriteLimitBytes,
+            in: 3...(1 << 40),
+            summary: "Unsent bytes of all connections of a reactor above which the one with the most is aborted.",
+            tradeOff: "Bounds what thousands of slow peers can hold together."
         ),
         .size(
             "cork",
@@ -268,6 +296,20 @@ extension EngineOption {
             \.placement.pollMode,
             summary: "Never sleep.",
             tradeOff: "Lowest latency, and every core at 100 %; refused under a CPU quota."
+        ),
+        .integer(
+            "events-per-glance",
+            \.limits.eventsPerMailGlance,
+            in: 1...65536,
+            summary: "Events between two looks for mail of other cores.",
+            tradeOff: "Less hands over sooner; a look is one load, and what it finds goes before the next event."
+        ),
+        .integer(
+            "mail-budget",
+            \.limits.mailBudget,
+            in: 1...(1 << 30),
+            summary: "Messages of one sender that are handled at one look.",
+            tradeOff: "Less lets input come between floods of mail."
         ),
         .integer(
             "mailbox-capacity",

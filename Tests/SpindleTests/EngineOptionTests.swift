@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import Spindle
 import Testing
 
@@ -22,6 +23,61 @@ struct EngineOptionTests {
             #expect(error?.description.contains(option.allowed) == true)
         }
         #expect(!option.summary.isEmpty && !option.tradeOff.isEmpty)
+    }
+
+    /// A value of each option that is not its default, as it is printed.
+    static let otherValues: [String: String] = [
+        "cores": "3", "cpuset": "0-3,8", "numa-node": "1", "near": "eth0", "placement": "pack", "pin": "never",
+        "no-smt": "true", "oversubscribe": "true", "accept-mode": "balanced", "balance-threshold": "3",
+        "backlog": "77", "busy-poll": "50us", "max-connections": "1000", "receive-buffer": "16KiB",
+        "read-budget": "100", "events-per-wait": "512", "accept-budget": "7", "close-budget": "5",
+        "timer-budget": "10", "job-budget": "11", "write-high-watermark": "1MiB", "write-low-watermark": "1KiB",
+        "write-limit": "1GiB", "reactor-write-limit": "2GiB", "cork": "1KiB", "idle-timeout": "90s",
+        "close-timeout": "1ms", "write-progress-timeout": "never", "linger-timeout": "0", "drain-timeout": "1m",
+        "idle-spin": "20us", "poll-mode": "true", "events-per-glance": "1", "mail-budget": "12",
+        "mailbox-capacity": "64", "inbox-capacity": "9", "descriptor-table": "4096",
+    ]
+
+    @Test("every option keeps what it is set to, and nothing else changes", arguments: EngineOption.all.map(\.name))
+    func setsOne(name: String) throws {
+        let option = try #require(EngineOption.named(name))
+        let text = try #require(Self.otherValues[name], "a new option: give the test a value")
+        var configuration = EngineConfiguration()
+        try option.set(text, in: &configuration)
+        #expect(option.value(in: configuration) == text)
+        #expect(configuration != EngineConfiguration())
+        for other in EngineOption.all where other.name != name {
+            #expect(other.value(in: configuration) == other.value(in: EngineConfiguration()), "\(other.name)")
+        }
+    }
+
+    @Test("the log goes to swift-log with level and metadata")
+    func swiftLog() {
+        struct Handler: LogHandler {
+            let lines: Recorder<String>
+            var metadata: Logger.Metadata = [:]
+            var logLevel = Logger.Level.trace
+            subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+                get { metadata[key] }
+                set { metadata[key] = newValue }
+            }
+            func log(event: LogEvent) {
+                let pairs = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+                lines.add("\(event.level): \(event.message) \(pairs.joined(separator: " "))")
+            }
+        }
+        let lines = Recorder<String>()
+        let sink = SwiftLogSink(Logger(label: "test") { _ in Handler(lines: lines) })
+        let peer = SocketAddress.loopback(port: 9)
+        sink.write(LogRecord(level: .error, message: "broke", reactor: 2, connection: 7, peer: peer))
+        sink.write(LogRecord(level: .warning, message: "mind"))
+        sink.write(LogRecord(level: .info, message: "so"))
+        sink.write(LogRecord(level: .debug, message: "much"))
+        #expect(
+            lines.values == [
+                "error: broke connection=7 peer=127.0.0.1:9 reactor=2", "warning: mind ", "info: so ", "debug: much ",
+            ]
+        )
     }
 
     @Test("names are unique and make unique environment variables")

@@ -50,7 +50,7 @@ extension EngineTests {
     @Test("Engine(driver:): an engine serves on a driver that was brought along", arguments: reactorCounts)
     func broughtDriver(reactors: Int) async throws {
         let simulation = try Simulation(reactors: reactors)
-        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { Echo($0) }.address
+        let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
         // N6: what connects between listen and start waits in the queue.
         let early = simulation.network.connect(to: address)
         early.send("early")
@@ -74,7 +74,7 @@ extension EngineTests {
     func simulatedDrain(reactors: Int) async throws {
         let simulation = try Simulation(reactors: reactors)
         let reasons = Recorder<DisconnectReason>()
-        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { Stubborn($0, reasons) }.address
+        let address = try simulation.engine.listen(on: .loopback(port: 0)) { Stubborn($0, reasons) }.address
         try simulation.engine.start()
         let peers = (0..<8).map { _ in simulation.network.connect(to: address) }
         await simulation.wait(for: "they stand") { simulation.engine.snapshot()[.openConnections] == 8 }
@@ -106,7 +106,7 @@ extension EngineTests {
     func unwatchedListener() async throws {
         let log = CapturedLog()
         let simulation = try Simulation(reactors: 2, log: log)
-        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { Echo($0) }.address
+        let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
         simulation.network.failNextWatches(with: [.noMemory])
         try simulation.engine.start()
         await simulation.wait(for: "it is said") { log.messages.contains { $0.contains("cannot watch the listener") } }
@@ -127,7 +127,7 @@ extension EngineTests {
         configuration.placement.oversubscribe = true
         let broken = BrokenDrivers(inner: SimulatedDrivers(network: network), broken: reactors - 1)
         let engine = try Engine(configuration, driver: broken)
-        try engine.listen(on: .loopback(port: 7000)) { Echo($0) }
+        try engine.listen(on: .loopback(port: 0)) { Echo($0) }
         let error = try #require(throws: StartError.self) { try engine.start() }
         guard case .reactor(reactors - 1, .tooManyFiles) = error else { throw error }
         #expect(error.description.hasPrefix("reactor \(reactors - 1) cannot be started: EMFILE"))
@@ -168,7 +168,7 @@ extension EngineTests {
         )
         let simulation = try Simulation(reactors: 2, machine: machine) { $0.acceptMode = .reuseportCPU }
         let served = Recorder<[Int]>()
-        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { transport in
+        let address = try simulation.engine.listen(on: .loopback(port: 0)) { transport in
             served.add([Int(transport.peerAddress.port), Reactor.current?.index ?? -1])
             return Echo(transport)
         }.address
@@ -191,7 +191,7 @@ extension EngineTests {
             $0.balanceThreshold = 2
             $0.limits.maximumConnections = limit
         }
-        let address = try simulation.engine.listen(on: .loopback(port: 7000)) { Echo($0) }.address
+        let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
         try simulation.engine.start()
         var peers: [SimulatedPeer] = []
         for _ in 0..<reactors * limit / 2 {
@@ -217,7 +217,7 @@ extension EngineTests {
                 $0.acceptMode = .balanced
                 $0.balanceThreshold = 1
             }
-            let listener = try simulation.engine.listen(on: .loopback(port: 7000)) { Echo($0) }
+            let listener = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }
             try simulation.engine.start()
             let peers = (0..<100).map { _ in simulation.network.connect(to: listener.address) }
             for peer in peers { peer.send("x") }

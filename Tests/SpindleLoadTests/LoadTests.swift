@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Histogram
+import Spindle
+import Testing
+
+@testable import SpindleLoad
+
+@Suite("Load generator", .serialized, .timeLimit(.minutes(1)))
+struct LoadTests {
+    /// What a server does instead of echoing.
+    enum Lie: CaseIterable {
+        case flipsABit, sendsMore, hangsUp
+    }
+
+    /// An echo server that lies from a given byte of each connection on.
+    private final class Server: StreamProtocol {
+        let transport: any StreamTransport
+        private let lie: Lie?
+        private let first: Int
+        private var count = 0
+
+        init(_ transport: any StreamTransport, lie: Lie?, from first: Int) {
+            self.transport = transport
+            self.lie = lie
+            self.first = first
+        }
+
+        func dataReceived(_ bytes: Span<UInt8>) {
+            var copy = bytes.indices.map { bytes[$0] }
+            let isTime = (count..<count + copy.count).contains(first)
+            switch lie {
+            case .flipsABit? where isTime: copy[first - count] ^= 1
+            case .sendsMore? where isTime: copy += Array(repeating: 0, count: 1 << 20)
+            case .hangsUp? where isTime: return transport.loseConnection()
+            default: break
+            }
+            count += copy.count
+            transport.write(copy)
+        }
+    }
+
+    private func run(
+        lie: Lie? = nil,
+        from first: Int = 0,
+        connections: Int = 10,
+        messageBytes: Int = 100,
+        depth: Int = 3,
+        duration: Duration = .milliseconds(50),
+        progress: LoadProgress = LoadProgress()
+    ) async throws -> LoadResult {
+        let server = try Engine(configuration(reactors: 2))
+        let address = try server.listen(on: .loopback(port: 0)) { Server($0, lie: lie, from: first) }.address
+        try server.start()
+        let generator = try Engine(configuration(reactors: 2))
+        try generator.start()
+        let plan = LoadPlan(
+            address: address,
+            connections: connections,
+            messageBytes: messageBytes,
+            depth: depth,
+            duration: duration,
+            warmup: .zero
+        )
+        let result: Result<LoadResult, any Error>
+        do {
+            result = .success(try await LoadGenerator(plan, on: generator, server: server).run(progress: progress))
+        } catch {
+            result = .failure(error)
+        }
+        await generator.stop(deadline: .zero)
+        await server.stop(deadline: .zero)
+        return try result.get()
+    }
+
+    private func configuration(reactors: Int) -> EngineConfiguration {
+        var configuration = EngineConfiguration()
+        configuration.placement.cores = .count(reactors)
+        configuration.placement.oversubscribe = true
+        return configuration
+    }
+
+    @Test("every echo is counted once, with its latency, over all connections", arguments: [1, 7], [1, 100, 200_000])
+    func honestServer(depth: Int, messageBytes: Int) async throws {
+        let progress = LoadProgress()
+        let result = try await run(messageBytes: messageBytes, depth: depth, progress: progress)
+        // However slow the machine is, what was on the way at the end has come back.
+        #expect(progress.messages >= 10 * depth && progress.messages >= result.messages)
+        #expect(result.latency.totalCount == UInt64(result.messages))
+        #expect(result.serverConnections.reduce(0, +) == 10)
+        #expect(result.serverCPU.count == 2 && result.generatorBusy.count == 2)
+    }
+
+    @Test("a flipped bit fails the run, with the connection and the byte")
+    func mismatch() async throws {
+        let error = try await #require(throws: LoadFailure.self) {
+            try await run(lie: .flipsABit, from: 12_345, connections: 1, duration: .seconds(20))
+        }
+        guard case .mismatch(_, 12_345) = error else { throw error }
+    }
+
+    @Test("more than was sent fails the run")
+    func surplus() async throws {
+        let error = try await #require(throws: LoadFailure.self) {
+            try await run(lie: .sendsMore, from: 1000, connections: 1, duration: .seconds(20))
+        }
+        // The surplus bytes are other bytes than the next message's: whichever is seen first.
+        switch error {
+        case .surplus, .mismatch: break
+        default: throw error
+        }
+    }
+
+    @Test("a server that hangs up fails the run")
+    func hangUp() async throws {
+        let error = try await #require(throws: LoadFailure.self) {
+            try await run(lie: .hangsUp, from: 1000, connections: 3, duration: .seconds(20))
+        }
+        guard case .connectionLost = error else { throw error }
+    }
+
+    @Test("a server that cannot be reached fails the run, with its address")
+    func unreachable() async throws {
+        let generator = try Engine(configuration(reactors: 1))
+        // A port that was free a moment ago.
+        let address = try generator.listen(on: .loopback(port: 0)) { _ in nil }
+        try generator.start()
+        await address.stopListening()
+        let plan = LoadPlan(
+            address: address.address,
+            connections: 2,
+            messageBytes: 1,
+            depth: 1,
+            duration: .seconds(20),
+            warmup: .zero
+        )
+        let error = try await #require(throws: LoadFailure.self) { try await LoadGenerator(plan, on: generator).run() }
+        guard case .connect = error else { throw error }
+        #expect(error.description.contains("\(address.address)"))
+        await generator.stop(deadline: .zero)
+    }
+
+    @Test("the pattern's pieces are the stream, across its period, and a wrong byte is found where it is")
+    func pattern() {
+        let pattern = LoadPattern()
+        let period = LoadPattern.period
+        for offset in [0, 1, period - 1, period, 10 * period - 3] {
+            for count in [1, 100, period - 1, period, 2 * period + 5] {
+                var bytes: [UInt8] = []
+                pattern.withPieces(from: UInt64(offset), count: count) { piece in
+                    for index in piece.indices { bytes.append(piece[index]) }
+                }
+                #expect(bytes.count == count)
+                #expect(pattern.firstMismatch(bytes.span, at: UInt64(offset)) == nil)
+                let wrong = count * 2 / 3
+                bytes[wrong] ^= 0x80
+                #expect(pattern.firstMismatch(bytes.span, at: UInt64(offset)) == wrong)
+            }
+        }
+    }
+
+    @Test("shares cover the whole and differ by at most one", arguments: [0, 1, 7, 64, 1000], [1, 2, 3, 8])
+    func shares(whole: Int, parts: Int) {
+        let shares = (0..<parts).map { Share.of(whole, part: $0, of: parts) }
+        #expect(shares.flatMap { Array($0) } == Array(0..<whole))
+        let sizes = shares.map(\.count)
+        #expect((sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1)
+    }
+}
