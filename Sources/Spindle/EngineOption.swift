@@ -3,7 +3,7 @@
 /// One thing that can be set about an engine, as people and programs know it.
 ///
 /// The table of these, `EngineOption.all`, is the only place that names options: flags, environment variables,
-/// `--print-config`, `--help` and `docs/tuning.md` are made from it.
+/// `--print-config` and `--help` are made from it.
 public struct EngineOption: Sendable {
     /// The flag without its dashes: `read-budget`.
     public let name: String

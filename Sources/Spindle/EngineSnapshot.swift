@@ -37,6 +37,10 @@ public struct ReactorSnapshot: Sendable {
     public let errors: [Errno: UInt64]
     /// How turns and their phases have lasted.
     public let turns: TurnStatistics
+    /// How long the thread was ready to run while its CPU ran something else: the kernel's own threads, other
+    /// programs. What makes turns long though no callback is. Nil when the kernel does not tell, or the reactor has
+    /// stopped. /proc/PID/schedstat, sched-stats.rst.
+    public let runDelay: Duration?
 
     init(handle: ReactorHandle, cpu: Int?) {
         index = handle.index
@@ -44,6 +48,7 @@ public struct ReactorSnapshot: Sendable {
         counters = Counter.allCases.map { handle.counters[$0] }
         errors = handle.counters.errors
         turns = handle.recorder.statistics
+        runDelay = handle.threadID.flatMap { ReactorSnapshot.runDelay(ofThread: $0) }
     }
 
     /// The counter's value.
@@ -51,10 +56,17 @@ public struct ReactorSnapshot: Sendable {
 
     /// The share of time that was not spent waiting, 0...1.
     public var busyShare: Double { turns.busyShare }
+
+    /// The second number of the file: time on the CPU, time waiting for it, time slices.
+    static func runDelay(ofThread id: Int32, reading files: SystemFiles = SystemFiles()) -> Duration? {
+        guard case .text(let text) = files.read("/proc/self/task/\(id)/schedstat") else { return nil }
+        let numbers = text.split(whereSeparator: \.isWhitespace)
+        return numbers.count == 3 ? Int64(numbers[1]).map(Duration.nanoseconds) : nil
+    }
 }
 
 extension Engine {
-    /// The counters now. From any thread; costs the reactors nothing.
+    /// The counters now. From any thread; costs the reactors nothing, the caller a small file per reactor.
     public func snapshot() -> EngineSnapshot {
         EngineSnapshot(
             reactors: reactors.map { ReactorSnapshot(handle: $0, cpu: placement.reactors[$0.index].cpu) },

@@ -42,6 +42,7 @@ enum Report {
                 [
                     .init("index", .integer(reactor.index)), .init("cpu", .integer(reactor.cpu)),
                     .init("busyShare", .number(reactor.busyShare)),
+                    .init("runDelayNanoseconds", .integer(reactor.runDelay.map { Int($0 / .nanoseconds(1)) })),
                     .init("longestTurnNanoseconds", .integer(Int(reactor.turns.longestTurnNanoseconds))),
                     .init("longestPhaseNanoseconds", .object(phases)),
                     .init("longestCallbackNanoseconds", .integer(Int(reactor.turns.longestCallbackNanoseconds))),
@@ -88,6 +89,9 @@ struct StatisticsReporter {
         let perSecond = "\(messages) msg/s, \(rate(.bytesReceived) >> 10) KiB/s in, \(rate(.bytesSent) >> 10) KiB/s out"
         let state = "\(new[.openConnections]) open, +\(rate(.accepted))/s, \(rate(.turns)) turns/s"
         let longest = "longest turn \(new.turns.longestTurnNanoseconds / 1000) us"
-        return "core \(new.index): \(perSecond), \(state), \(longest)"
+        let delay = new.runDelay.map { now in
+            ", waited \(Int((now - (old.runDelay ?? .zero)) / .microseconds(1))) us for its CPU"
+        }
+        return "core \(new.index): \(perSecond), \(state), \(longest)\(delay ?? "")"
     }
 }

@@ -28,6 +28,7 @@ public final class ReactorHandle: Sendable {
     let inboxBit: Int
     private let waker = Guarded<(any DriverWaker)?>(nil)
     private let stopped = Atomic<Bool>(false)
+    private let thread = Atomic<Int32>(0)
     /// What the reactor writes and others look at; on its node.
     private let memory: LineMemory
 
@@ -76,7 +77,17 @@ public final class ReactorHandle: Sendable {
 
     func wake() { waker.withLock { $0 }?.wake() }
 
-    func attach(_ waker: any DriverWaker) { self.waker.withLock { $0 = waker } }
+    /// The reactor lives now, on the calling thread.
+    func attach(_ waker: any DriverWaker) {
+        thread.store(SystemThread.currentID, ordering: .releasing)
+        self.waker.withLock { $0 = waker }
+    }
+
+    /// The kernel's number of the reactor's thread (gettid(2)), or nil when it has none yet or no more.
+    package var threadID: Int32? {
+        let id = thread.load(ordering: .acquiring)
+        return id == 0 || isStopped ? nil : id
+    }
 
     /// True once the reactor handles nothing any more.
     var isStopped: Bool { stopped.load(ordering: .acquiring) }

@@ -45,12 +45,14 @@ extension EngineTests {
     private final class Witness: StreamProtocol {
         let transport: any StreamTransport
         private let seen: Recorder<String>
+        private let isFull: @Sendable (_ port: UInt16) -> Void
         private let thread = SystemThread.currentID
         private let reactor = Reactor.current?.index ?? -1
 
-        init(_ transport: any StreamTransport, _ seen: Recorder<String>) {
+        init(_ transport: any StreamTransport, _ seen: Recorder<String>, isFull: @escaping @Sendable (UInt16) -> Void) {
             self.transport = transport
             self.seen = seen
+            self.isFull = isFull
         }
 
         private func note(_ callback: String) {
@@ -69,9 +71,13 @@ extension EngineTests {
         }
         func dataReceived(_ bytes: Span<UInt8>) {
             note("data")
-            transport.write([UInt8](repeating: 3, count: 8 << 20))
+            // More than both kernels' buffers hold (4 and 6 MiB), less than the limit: it has to wait.
+            transport.write([UInt8](repeating: 3, count: 14 << 20))
         }
-        func highWatermarkReached() { note("high watermark") }
+        func highWatermarkReached() {
+            note("high watermark")
+            isFull(transport.peerAddress.port)
+        }
         func lowWatermarkReached() { note("low watermark") }
         func writeDrained() {
             note("drained")
@@ -85,7 +91,7 @@ extension EngineTests {
         func connectionLost(_ reason: DisconnectReason) { note("lost") }
     }
 
-    /// Answers once.
+    /// Answers once, and then reads nothing before it is told to.
     private final class Answering: StreamProtocol {
         let transport: any StreamTransport
         private let ended: @Sendable () -> Void
@@ -95,8 +101,10 @@ extension EngineTests {
             self.ended = ended
         }
         func dataReceived(_ bytes: Span<UInt8>) {
-            if !hasAnswered { transport.write("something") }
+            guard !hasAnswered else { return }
             hasAnswered = true
+            transport.write("something")
+            transport.pauseProducing()
         }
         func connectionLost(_ reason: DisconnectReason) { ended() }
     }
@@ -105,10 +113,17 @@ extension EngineTests {
     func oneThread(reactors: Int) async throws {
         let seen = Recorder<String>()
         let server = try engine(reactors: reactors)
-        let address = try server.listen(on: .loopback(port: 0)) { Witness($0, seen) }.address
-        try server.start()
         let clients = try engine(reactors: 1)
         try clients.start()
+        let client = clients.reactors[0]
+        // Only the one that is full: another may have paused and not been written to yet.
+        let readOn: @Sendable (UInt16) -> Void = { port in
+            client.submit {
+                Reactor.current?.forEachConnection { if $0.localAddress.port == port { $0.resumeProducing() } }
+            }
+        }
+        let address = try server.listen(on: .loopback(port: 0)) { Witness($0, seen, isFull: readOn) }.address
+        try server.start()
         let ended = Gate(12)
         for _ in 0..<12 {
             clients.callWhenRunning { reactor in

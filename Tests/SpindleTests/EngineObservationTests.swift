@@ -215,4 +215,15 @@ extension EngineTests {
             await server.stop()
         }
     }
+
+    @Test("a snapshot says how long each reactor's thread had to wait for its CPU, and nil once it is gone")
+    func runDelay() async throws {
+        let server = try engine(reactors: 2)
+        #expect(server.snapshot().reactors.allSatisfy { $0.runDelay == nil })
+        try server.start()
+        let running = server.snapshot()
+        #expect(running.reactors.allSatisfy { $0.runDelay.map { $0 >= .zero } == true })
+        await server.stop()
+        #expect(server.snapshot().reactors.allSatisfy { $0.runDelay == nil })
+    }
 }

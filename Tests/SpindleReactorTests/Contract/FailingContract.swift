@@ -206,17 +206,5 @@ extension Contract {
                 }
             }
         }
-
-        @Test(
-            "a listener that cannot be watched throws, and its socket closes",
-            arguments: DriverKind.allCases.filter { !$0.isEpoll }
-        )
-        func refusedListener(kind: DriverKind) throws {
-            try withBench(kind) { bench in
-                bench.network?.failNextWatches(with: [.noMemory])
-                #expect(throws: Errno.noMemory) { try bench.listen() }
-                #expect(bench.network?.openDescriptorCount == 0)
-            }
-        }
     }
 }
