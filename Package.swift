@@ -58,7 +58,7 @@ let package = Package(
         ),
         layer("SpindleTopology"),
         layer("SpindleReactor", ["SpindleCore", "SpindleSystem"]),
-        layer("SpindleSimulation", ["SpindleCore", "SpindleReactor"]),
+        layer("SpindleSimulation", ["SpindleCore", "SpindleSystem", "SpindleReactor"]),
         layer("Spindle", ["SpindleCore", "SpindleSystem", "SpindleTopology", "SpindleReactor", logging]),
         layer("SpindleLoad", ["Spindle", histogram]),
         .executableTarget(

@@ -2,6 +2,7 @@
 
 #include "CTasks.h"
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #define SWIFT_CC __attribute__((swiftcall))
@@ -17,17 +18,21 @@ static _Thread_local struct {
     void *context;
 } route;
 
-static enqueue_hook hook_before;
+static _Atomic(enqueue_hook) hook_before;
 
 static SWIFT_CC void on_enqueue(void *job, enqueue original) {
     if (route.take) return route.take(route.context, job);
-    if (hook_before) return hook_before(job, original);
+    enqueue_hook before = atomic_load_explicit(&hook_before, memory_order_acquire);
+    if (before) return before(job, original);
     original(job);
 }
 
 static void install(void) {
-    hook_before = __atomic_load_n(&swift_task_enqueueGlobal_hook, __ATOMIC_ACQUIRE);
-    __atomic_store_n(&swift_task_enqueueGlobal_hook, on_enqueue, __ATOMIC_RELEASE);
+    enqueue_hook before = __atomic_load_n(&swift_task_enqueueGlobal_hook, __ATOMIC_ACQUIRE);
+    // Stored first: who meets the new hook finds the old one. Again, when somebody else came between.
+    do atomic_store(&hook_before, before);
+    while (!__atomic_compare_exchange_n(&swift_task_enqueueGlobal_hook, &before, on_enqueue, 0, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE));
 }
 
 void ct_set_route(ct_route take, void *context) {

@@ -91,7 +91,7 @@ extension Engine {
             let forwarder = try TaskForwarder()
             state.withLock { $0.forwarder = forwarder }
             return forwarder
-        } catch { throw StartError.reactor(index: 0, errno: error) }
+        } catch { throw StartError.noResources(error) }
     }
 
     private func abandonStart() {

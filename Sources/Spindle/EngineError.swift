@@ -29,6 +29,8 @@ public enum StartError: Error, CustomStringConvertible {
     case alreadyRunning
     /// A reactor's thread or driver could not be made.
     case reactor(index: Int, errno: Errno)
+    /// The process has no descriptor or thread left for the engine itself.
+    case noResources(Errno)
     /// Another engine of this process runs with `run`, which has the signals.
     case signalsTaken
     /// `maximumConnections` needs more descriptors than the process may have.
@@ -39,6 +41,8 @@ public enum StartError: Error, CustomStringConvertible {
         switch self {
         case .alreadyRunning: "the engine runs already"
         case .reactor(let index, let errno): "reactor \(index) cannot be started: \(errno)"
+        case .noResources(let errno):
+            "the engine cannot be started: \(errno); raise the limits on descriptors and threads (ulimit -n, -u)"
         case .signalsTaken:
             "another engine of this process has the signals (`run`); use `start` and `stop` for this one"
         case .descriptors(let wanted, let hardLimit):

@@ -14,8 +14,11 @@ struct ReactorThread: Sendable {
 
     func run(ready: Latch, failures: FailureList) {
         let handle = mailroom.handles[index]
+        let cpusBefore = try? SystemThread.affinity()
         takePlace()
         forwarder?.adoptThread()
+        // What the thread lets go of at its very end may start tasks, when nobody forwards any more.
+        defer { leavePlace(to: cpusBefore) }
         let reactor: Reactor
         do throws(Errno) {
             let limits = engine.configuration.limits
@@ -45,6 +48,13 @@ struct ReactorThread: Sendable {
             // Containers without CAP_SYS_NICE refuse: said once, by the first reactor.
             if index == 0 { say("memory cannot be bound to NUMA nodes: \(error); it comes from wherever is near") }
         }
+    }
+
+    /// An ordinary thread again: the pool's threads that it may bring about inherit nothing from a reactor.
+    private func leavePlace(to cpus: [Int]?) {
+        if engine.placement.isPinned, let cpus { try? SystemThread.setAffinity(cpus) }
+        if engine.machine.nodes.count > 1 { try? MemoryPolicy.reset() }
+        TaskForwarder.releaseThread()
     }
 
     private func say(_ message: String) {

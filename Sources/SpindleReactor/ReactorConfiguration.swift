@@ -14,8 +14,8 @@ public struct ReactorConfiguration: Sendable, Equatable {
     public var acceptBudget = 32
     /// Connections that are closed in one turn; the rest waits for the next turn.
     public var closeBudget = 16
-    /// Messages and jobs from other threads that are handled in one go; the rest waits for the next.
-    public var mailBudget = 1024
+    /// Messages of one sender that are handled at one look at its mailbox; the rest waits for the next look.
+    public var mailBudget = 256
     /// Events between two looks at the doorbell.
     public var eventsPerMailGlance = 4
     /// Timers that fire in one turn; the rest fires in the next.

@@ -2,6 +2,7 @@
 
 public import SpindleCore
 public import SpindleReactor
+internal import SpindleSystem
 internal import Synchronization
 
 /// A driver on a `SimulatedNetwork`: epoll's edges, without a kernel.

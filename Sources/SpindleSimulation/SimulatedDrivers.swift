@@ -2,7 +2,7 @@
 
 public import SpindleCore
 public import SpindleReactor
-internal import Synchronization
+internal import SpindleSystem
 
 /// Makes the drivers of N reactors that share one simulated network, and their listening sockets.
 ///

@@ -2,7 +2,7 @@
 
 public import SpindleCore
 public import SpindleReactor
-internal import Synchronization
+internal import SpindleSystem
 
 /// A network and a kernel in memory: sockets, listeners, accept queues, and a clock that only the test moves.
 ///
@@ -31,7 +31,7 @@ public final class SimulatedNetwork: Sendable {
 
     /// The seed that everything random is drawn from.
     public let seed: UInt64
-    let state: Mutex<NetworkState>
+    let state: Guarded<NetworkState>
 
     /// A network without sockets or faults, 1,000 simulated seconds after its clock's start.
     public init(seed: UInt64 = 0, configuration: Configuration = Configuration()) {
@@ -41,7 +41,7 @@ public final class SimulatedNetwork: Sendable {
             "buffers and queues hold at least one: \(configuration)"
         )
         self.seed = seed
-        state = Mutex(NetworkState(seed: seed, configuration: configuration))
+        state = Guarded(NetworkState(seed: seed, configuration: configuration))
     }
 
     // MARK: Time

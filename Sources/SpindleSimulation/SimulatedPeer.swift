@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import SpindleCore
-internal import Synchronization
+internal import SpindleSystem
 
 /// The client's end of a simulated connection, in the hands of a test.
 ///

@@ -23,6 +23,18 @@ package enum MemoryPolicy {
         #endif
     }
 
+    /// Takes the calling thread's new memory from wherever is near again. set_mempolicy(2), MPOL_DEFAULT.
+    ///
+    /// - Throws: ENOSYS without NUMA, EPERM in a sandbox.
+    package static func reset() throws(Errno) {
+        #if NUMA
+            guard isAvailable else { throw .notImplemented }
+            try checked(cn_reset())
+        #else
+            throw .notImplemented
+        #endif
+    }
+
     /// True when the kernel and this build have NUMA. numa_available(3).
     package static var isAvailable: Bool {
         #if NUMA

@@ -26,18 +26,21 @@ package final class TaskForwarder: Sendable {
         try SystemThread.start(name: "spindle-tasks") { [self] in forward() }
     }
 
-    /// Has the calling thread's tasks go through this forwarder until the thread ends; it must live until then.
+    /// Has the calling thread's tasks go through this forwarder until `releaseThread`; it must live until then.
     package func adoptThread() {
         unsafe ct_set_route(
             { context, job in
                 guard let context = unsafe context, let job = unsafe job else { return }
-                // Whoever had the thread adopted keeps the forwarder until the thread has ended.
+                // Whoever had the thread adopted keeps the forwarder until the thread is released.
                 unsafe Unmanaged<TaskForwarder>.fromOpaque(context).takeUnretainedValue()
                     .add(unsafeBitCast(job, to: UnownedJob.self))
             },
             Unmanaged.passUnretained(self).toOpaque()
         )
     }
+
+    /// Has the calling thread's tasks go to the pool again.
+    package static func releaseThread() { ct_set_route(nil, nil) }
 
     private func add(_ job: UnownedJob) {
         let isFirst = state.withLock { state in

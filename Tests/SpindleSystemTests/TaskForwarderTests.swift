@@ -4,7 +4,7 @@ import SpindleCore
 import SpindleSystem
 import Testing
 
-@Suite("Tasks of pinned threads")
+@Suite("Tasks of pinned threads", .timeLimit(.minutes(1)))
 struct TaskForwarderTests {
     @Test("every task that an adopted thread starts runs, those included that it started just before it ended")
     func allRun() async throws {
@@ -32,6 +32,21 @@ struct TaskForwarderTests {
         #expect(sum == count * (count + 1) / 2)
     }
 
+    @Test("a released thread's tasks run without the forwarder")
+    func released() async throws {
+        let forwarder = try TaskForwarder()
+        forwarder.close()
+        await withCheckedContinuation { continuation in
+            do throws(Errno) {
+                try SystemThread.start(name: "released") {
+                    forwarder.adoptThread()
+                    TaskForwarder.releaseThread()
+                    Task.detached { continuation.resume() }
+                }
+            } catch { continuation.resume() }
+        }
+    }
+
     @Test("a closed forwarder's thread and descriptor go")
     func closing() async throws {
         weak var gone: TaskForwarder?
@@ -40,6 +55,9 @@ struct TaskForwarderTests {
             gone = forwarder
             forwarder.close()
         }
-        while gone != nil { await Task.yield() }
+        while gone != nil {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
     }
 }

@@ -129,7 +129,10 @@ extension EngineTests {
             clients.callWhenRunning { reactor in
                 reactor.connect(to: address) {
                     Answering($0, ended: { ended.arrive() })
-                } completion: { _ in
+                } completion: { result in
+                    guard case .failure(let error) = result else { return }
+                    Issue.record("\(error)")
+                    ended.arrive()
                 }
             }
         }

@@ -40,14 +40,28 @@ final class Gate: Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
+    /// Returns when the gate is open, or when the test is cancelled: a time limit ends the wait.
     func wait() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                if state.missing > 0 { state.waiters.append(continuation) }
-                return state.missing <= 0
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOpen = state.withLock { state in
+                    if state.missing > 0 { state.waiters.append(continuation) }
+                    return state.missing <= 0
+                }
+                if isOpen { continuation.resume() }
             }
-            if isOpen { continuation.resume() }
+        } onCancel: {
+            open()
         }
+    }
+
+    private func open() {
+        let waiters = state.withLock { state in
+            state.missing = 0
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 }
 

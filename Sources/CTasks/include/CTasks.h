@@ -7,7 +7,7 @@
 /// Takes one job over; called on the thread that gave it.
 typedef void (*ct_route)(void *context, void *job);
 
-/// From now on the calling thread's jobs go to `route` instead of the pool.
+/// From now on the calling thread's jobs go to `route` instead of the pool; NULL: to the pool again.
 ///
 /// The first call installs the hook, for good. It passes on what threads without a route give, to the hook that
 /// was there before or to the runtime: they pay one thread-local load.
