@@ -9,7 +9,21 @@ internal import Synchronization
 extension Engine {
     /// Starts every reactor on a thread of its own; returns when all run and accept.
     ///
+    /// Startup triggers run on a thread of their own: starting takes milliseconds and blocks nobody's thread.
+    ///
     /// - Throws: `StartError`, or what a startup trigger threw; nothing runs then.
+    public func start() async throws {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            do throws(Errno) {
+                try SystemThread.start(name: "spindle-start") {
+                    continuation.resume(with: Result { try self.start() })
+                }
+            } catch { continuation.resume(throwing: StartError.noResources(error)) }
+        }
+    }
+
+    /// As the asynchronous `start`, blocking the calling thread, on which startup triggers run.
+    @available(*, noasync, message: "use `try await engine.start()`")
     public func start() throws {
         try state.withLock {
             guard $0.phase == .idle else { throw StartError.alreadyRunning }
@@ -226,7 +240,7 @@ extension Engine {
     /// is left alone when the program handles it itself. SIGUSR2 writes the last turns of every reactor to the log.
     public func run() async throws {
         let watcher = try SignalWatcher(engine: self)
-        try start()
+        try await start()
         watcher.start()
         await waitUntilStopped()
         watcher.stop()

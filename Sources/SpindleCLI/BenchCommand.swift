@@ -62,11 +62,11 @@ struct BenchEchoCommand: AsyncParsableCommand {
             if let server {
                 plan.address = try server.listen(on: .loopback(port: 0)) { EchoProtocol($0) }.address
                 plan.connections = connections ?? 64 * server.reactorCount
-                try server.start()
+                try await server.start()
             } else {
                 plan.connections = connections ?? 64
             }
-            try generator.start()
+            try await generator.start()
         } catch {
             throw CommandFailure.report(error)
         }

@@ -51,9 +51,9 @@ struct LoadTests {
     ) async throws -> LoadResult {
         let server = try Engine(configuration(reactors: 2))
         let address = try server.listen(on: .loopback(port: 0)) { Server($0, lie: lie, from: first) }.address
-        try server.start()
+        try await server.start()
         let generator = try Engine(configuration(reactors: 2))
-        try generator.start()
+        try await generator.start()
         let plan = LoadPlan(
             address: address,
             connections: connections,
@@ -124,7 +124,7 @@ struct LoadTests {
         let generator = try Engine(configuration(reactors: 1))
         // A port that was free a moment ago.
         let address = try generator.listen(on: .loopback(port: 0)) { _ in nil }
-        try generator.start()
+        try await generator.start()
         await address.stopListening()
         let plan = LoadPlan(
             address: address.address,

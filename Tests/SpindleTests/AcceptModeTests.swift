@@ -9,8 +9,8 @@ extension EngineTests {
     func everyMode(mode: AcceptMode, reactors: Int) async throws {
         let server = try engine(reactors: reactors) { $0.acceptMode = mode }
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         for byte in UInt8(0)..<8 {
             let outcome = await client.exchange([byte], with: address)
             #expect(outcome.received == [byte])
@@ -26,8 +26,8 @@ extension EngineTests {
             $0.balanceThreshold = 1
         }
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         for byte in UInt8(0)..<40 {
             // One after the other, so that each decision sees the ones before; the echo says that it has settled.
             _ = await client.open(address, sending: [byte])
@@ -58,8 +58,8 @@ extension EngineTests {
         }
         let server = try engine(reactors: 4) { $0.acceptMode = .port }
         let listener = try server.listen(on: .any(port: 0)) { Telling($0) }
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         for round in 0..<16 {
             let target = round % 2 == 0 ? listener.address : .loopback6(port: listener.address.port)
             let outcome = await client.exchange([], with: target)

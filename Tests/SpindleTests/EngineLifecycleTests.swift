@@ -28,8 +28,8 @@ extension EngineTests {
         let server = try engine(reactors: reactors)
         let listener = try server.listen(on: [.loopback(port: 0), .loopback(port: 0)]) { CountingFactory(events) }
         #expect(Set(listener.addresses.map(\.port)).count == 2)
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         for round in 0..<16 { _ = await client.exchange([1], with: listener.addresses[round % 2]) }
         await listener.stopListening()
         await server.stop()
@@ -114,7 +114,7 @@ extension EngineTests {
         let seen = Recorder<String>()
         let server = try engine(reactors: reactors)
         let clients = try engine(reactors: 1)
-        try clients.start()
+        try await clients.start()
         let client = clients.reactors[0]
         // Only the one that is full: another may have paused and not been written to yet.
         let readOn: @Sendable (UInt16) -> Void = { port in
@@ -123,7 +123,7 @@ extension EngineTests {
             }
         }
         let address = try server.listen(on: .loopback(port: 0)) { Witness($0, seen, isFull: readOn) }.address
-        try server.start()
+        try await server.start()
         let ended = Gate(12)
         for _ in 0..<12 {
             clients.callWhenRunning { reactor in
@@ -164,7 +164,7 @@ extension EngineTests {
                 running.arrive()
             }
         }
-        try server.start()
+        try await server.start()
         await running.wait()
         let late = Gate(reactors)
         server.callWhenRunning { _ in late.arrive() }
@@ -182,11 +182,11 @@ extension EngineTests {
         let server = try engine(reactors: reactors)
         _ = try server.listen(on: .loopback(port: 0)) { Echo($0) }
         let id = server.addStartupTrigger(.during) { throw Refused() }
-        #expect(throws: Refused.self) { try server.start() }
+        await #expect(throws: Refused.self) { try await server.start() }
         #expect(server.phase == .idle)
         #expect(server.removeTrigger(id))
         #expect(!server.removeTrigger(id))
-        try server.start()
+        try await server.start()
         await server.stop()
     }
 
@@ -200,8 +200,8 @@ extension EngineTests {
         let order = Recorder<String>()
         let server = try engine(reactors: reactors, log: log)
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         server.addShutdownTrigger(.before) { throw Broken() }
         server.addShutdownTrigger(.before) {
             // The engine still serves here.
@@ -229,7 +229,7 @@ extension EngineTests {
         let server = try engine(reactors: reactors, log: log)
         let never = Gate()
         server.addShutdownTrigger(.before) { await never.wait() }
-        try server.start()
+        try await server.start()
         await server.stop(deadline: .milliseconds(30))
         #expect(server.phase == .idle)
         #expect(log.messages.contains { $0.contains("deadline") })
@@ -259,8 +259,8 @@ extension EngineTests {
             func stopFactory() { events.add("stopped") }
         }
         let address = try server.listen(on: [.loopback(port: 0)]) { Factory(events) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         for _ in 0..<12 { _ = await client.open(address, sending: [1]) }
         await server.stop()
         await client.stop()
@@ -300,7 +300,7 @@ extension EngineTests {
             places.add("\(reactor.index): \(try SystemThread.affinity()), \(MemoryPolicy.preferredNode() ?? -1)")
             seen.arrive()
         }
-        try server.start()
+        try await server.start()
         await seen.wait()
         // Work for every pool that Swift has (one per priority) from a pinned thread: the threads that this makes
         // it start must not inherit anything.

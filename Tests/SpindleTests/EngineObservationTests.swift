@@ -24,8 +24,8 @@ extension EngineTests {
         }
         let server = try engine(reactors: reactors)
         let address = try server.listen(on: .loopback(port: 0)) { Slow($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         for byte in UInt8(1)...8 { _ = await client.exchange([byte], with: address) }
         _ = await client.exchange([99], with: address, halfClose: false)
         let seen = server.snapshot()
@@ -88,7 +88,7 @@ extension EngineTests {
             // A reactor that has nothing to do takes no turn.
             reactor.callRepeatedly(every: .milliseconds(1)) { _ in }
         }
-        try server.start()
+        try await server.start()
         await hooked.wait()
         await server.stop()
         #expect(strays.values.isEmpty)
@@ -98,8 +98,8 @@ extension EngineTests {
     func registry() async throws {
         let server = try engine(reactors: 1)
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         var connections: [Client.Connection] = []
         for byte in UInt8(0)..<3 { connections.append(await client.open(address, sending: [byte])) }
         while server.snapshot()[.messages] < 3 { await Task.yield() }
@@ -123,7 +123,7 @@ extension EngineTests {
     func currentReactor() async throws {
         let server = try engine(reactors: 2)
         let found = Recorder<Int>()
-        try server.start()
+        try await server.start()
         await server.onEveryReactor { reactor in if Reactor.current === reactor { found.add(reactor.index) } }
         #expect(Reactor.current == nil)
         #expect(found.values.sorted() == [0, 1])
@@ -138,7 +138,7 @@ extension EngineTests {
     func wrongThread() async {
         await #expect(processExitsWith: .failure) {
             let server = try engine(reactors: 1)
-            try server.start()
+            try await server.start()
             let escaped = Recorder<Smuggled>()
             await server.onEveryReactor { escaped.add(Smuggled(reactor: $0)) }
             escaped.values[0].reactor.callSoon {}
@@ -165,8 +165,8 @@ extension EngineTests {
         var options = ListenOptions()
         options.dualStack = false
         let port = try server.listen(on: .any(port: 0), options: options) { Echo($0) }.address.port
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         #expect(await client.exchange([1], with: .loopback6(port: port)).received == [1])
         #expect(await client.exchange([1], with: .loopback(port: port)).error != nil)
         await client.stop()
@@ -189,8 +189,8 @@ extension EngineTests {
             let server = try engine(reactors: 2, log: log) { $0.acceptMode = .reuseportCPU }
             let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
             try #require(log.messages.count { $0.contains("hash chooses") } == 1)
-            try server.start()
-            let client = try Client()
+            try await server.start()
+            let client = try await Client()
             try #require(await client.exchange([5], with: address).received == [5])
             await client.stop()
             await server.stop()
@@ -207,9 +207,9 @@ extension EngineTests {
             let log = CapturedLog()
             let server = try engine(reactors: 2, log: log) { $0.placement.pin = .always }
             let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-            try server.start()
+            try await server.start()
             try #require(log.messages.contains { $0.contains("floats") })
-            let client = try Client()
+            let client = try await Client()
             try #require(await client.exchange([5], with: address).received == [5])
             await client.stop()
             await server.stop()
@@ -220,7 +220,7 @@ extension EngineTests {
     func runDelay() async throws {
         let server = try engine(reactors: 2)
         #expect(server.snapshot().reactors.allSatisfy { $0.runDelay == nil })
-        try server.start()
+        try await server.start()
         let running = server.snapshot()
         #expect(running.reactors.allSatisfy { $0.runDelay.map { $0 >= .zero } == true })
         await server.stop()

@@ -22,11 +22,11 @@ extension EngineTests {
             // The phase is `starting` until this returns: wait until the stop was asked for.
             while server.state.withLock({ !$0.stopsAfterStart }) { SystemThread.yield() }
         }
-        try server.start()
+        try await server.start()
         await asked.wait()
         await stopped.wait()
         #expect(server.phase == .idle)
-        let client = try Client()
+        let client = try await Client()
         #expect(await client.exchange([1], with: address).error != nil)
         await client.stop()
     }
@@ -34,7 +34,7 @@ extension EngineTests {
     @Test("who asks something of reactors that have ended gets an answer, in an after trigger too")
     func askingTheDead() async throws {
         let server = try engine(reactors: 2)
-        try server.start()
+        try await server.start()
         let answers = Recorder<Int>()
         server.addShutdownTrigger(.after) { [unowned server] in
             answers.add(await server.cpuTimes().count)
@@ -48,7 +48,7 @@ extension EngineTests {
     @Test("listeners that were asked for during a stop, or never started, close")
     func listenersThatNeverRun() async throws {
         let server = try engine(reactors: 2)
-        try server.start()
+        try await server.start()
         let late = Recorder<SocketAddress>()
         server.addShutdownTrigger(.before) { [unowned server] in
             late.add(try server.listen(on: .loopback(port: 0)) { Echo($0) }.address)
@@ -58,7 +58,7 @@ extension EngineTests {
         let first = try abandoned!.listen(on: .loopback(port: 0)) { Echo($0) }
         let second = try abandoned!.listen(on: .loopback(port: 0)) { Echo($0) }.address
         await first.stopListening()
-        let client = try Client()
+        let client = try await Client()
         for address in [late.values[0], first.address] {
             #expect(await client.exchange([1], with: address).error != nil)
         }
@@ -77,8 +77,8 @@ extension EngineTests {
         let calls = Recorder<Int>()
         for number in 0..<5 { server.callWhenRunning { _ in calls.add(number) } }
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         #expect(await client.exchange([4], with: address).received == [4])
         #expect(calls.values == [0, 1, 2, 3, 4])
         let released = Gate()
@@ -98,8 +98,8 @@ extension EngineTests {
         let server = try engine(reactors: 1)
         await server.stopNow()
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         let connection = await client.open(address, sending: [7])
         while server.snapshot()[.messages] == 0 { await Task.yield() }
         await server.stop(deadline: .seconds(20))
@@ -116,7 +116,7 @@ extension EngineTests {
             transport.write([UInt8](repeating: 1, count: 12 << 20))
             return Echo(transport)
         }.address
-        try server.start()
+        try await server.start()
         let peer = try StreamSocket.open(for: address)
         try peer.connect(to: address)
         while server.snapshot()[.liveProtocols] == 0 { await Task.yield() }
@@ -132,7 +132,7 @@ extension EngineTests {
         let server = try engine(reactors: reactors) { $0.limits.mailboxCapacity = 16 }
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
         let channel = server.makeChannel { (_: Int, _) in throw Thrown() }
-        try server.start()
+        try await server.start()
         let latch = Latch()
         let stalled = Gate()
         server.reactors[0].submit {
@@ -150,7 +150,7 @@ extension EngineTests {
         }
         await sent.wait()
         #expect(answers.values.filter { $0 == .sent }.count == 16 && answers.values.last == .full)
-        let client = try Client()
+        let client = try await Client()
         for number in UInt8(0)..<16 { #expect(await client.exchange([number], with: address).received == [number]) }
         latch.arrive()
         await client.stop()
@@ -167,7 +167,7 @@ extension EngineTests {
         } handler: { message, _ in
             handled.add(message)
         }
-        try server.start()
+        try await server.start()
         let latch = Latch()
         let stalled = Gate()
         server.reactors[1].submit {

@@ -14,8 +14,8 @@ struct EngineTests {
     func echo(reactors: Int) async throws {
         let server = try engine(reactors: reactors)
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         for count in [0, 1, 2, 4095, 65_536, 65_537, 3_000_000] {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
             let outcome = await client.exchange(bytes, with: address)
@@ -31,8 +31,8 @@ struct EngineTests {
         let server = try engine(reactors: reactors)
         let listener = try server.listen(on: .any(port: 0)) { Echo($0) }
         #expect(listener.address.port != 0)
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         for target in [SocketAddress.loopback(port: listener.address.port), .loopback6(port: listener.address.port)] {
             let outcome = await client.exchange([1, 2, 3], with: target)
             #expect(outcome.received == [1, 2, 3])
@@ -45,7 +45,7 @@ struct EngineTests {
     func busyPort(reactors: Int) async throws {
         let first = try engine(reactors: reactors)
         let address = try first.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try first.start()
+        try await first.start()
         let second = try engine(reactors: reactors)
         #expect(throws: ListenError(address: address, errno: .addressInUse)) {
             try second.listen(on: address) { Echo($0) }
@@ -60,8 +60,8 @@ struct EngineTests {
     func stopListening(reactors: Int) async throws {
         let server = try engine(reactors: reactors)
         let listener = try server.listen(on: .loopback(port: 0)) { Echo($0) }
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         let live = await client.open(listener.address, sending: [7])
         await listener.stopListening()
         let refused = await client.exchange([1], with: listener.address)
@@ -82,12 +82,12 @@ struct EngineTests {
     )
     func restart(reactors: Int) async throws {
         let server = try engine(reactors: reactors)
-        let client = try Client()
+        let client = try await Client()
         await server.stop()
         for round in 1...3 {
             let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-            try server.start()
-            #expect(throws: StartError.self) { try server.start() }
+            try await server.start()
+            await #expect(throws: StartError.self) { try await server.start() }
             let outcome = await client.exchange([UInt8(round)], with: address)
             #expect(outcome.received == [UInt8(round)])
             async let one: Void = server.stop()
@@ -101,10 +101,10 @@ struct EngineTests {
     @Test("several engines live in one process, each with its own reactors")
     func severalEngines() async throws {
         let servers = try (0..<3).map { _ in try engine(reactors: 2) }
-        let client = try Client()
+        let client = try await Client()
         for (index, server) in servers.enumerated() {
             let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-            try server.start()
+            try await server.start()
             let outcome = await client.exchange([UInt8(index)], with: address)
             #expect(outcome.received == [UInt8(index)])
         }
@@ -130,8 +130,8 @@ struct EngineTests {
         let server = try engine(reactors: reactors)
         let written = Gate()
         let address = try server.listen(on: .loopback(port: 0)) { Sender($0, made: { written.arrive() }) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         let connection = await client.open(address)
         await written.wait()
         await server.stop(deadline: .seconds(20))
@@ -156,7 +156,7 @@ struct EngineTests {
         let server = try engine(reactors: reactors)
         let reasons = Recorder<String>()
         let address = try server.listen(on: .loopback(port: 0)) { Stubborn($0, lost: reasons.add) }.address
-        try server.start()
+        try await server.start()
         // A peer that never reads: a bare socket that only connects.
         let peer = try StreamSocket.open(for: address)
         try peer.connect(to: address)
@@ -176,8 +176,8 @@ struct EngineTests {
     func connectionLimit() async throws {
         let server = try engine(reactors: 1) { $0.limits.maximumConnections = 2 }
         let address = try server.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         let first = await client.open(address, sending: [1])
         _ = await client.open(address, sending: [2])
         let third = await client.exchange([3], with: address, halfClose: false)
@@ -208,8 +208,8 @@ struct EngineTests {
         }
         let server = try engine(reactors: reactors)
         let address = try server.listen(on: .loopback(port: 0)) { [unowned server] in Stopper($0, server) }.address
-        try server.start()
-        let client = try Client()
+        try await server.start()
+        let client = try await Client()
         let outcome = await client.exchange([1], with: address, halfClose: false)
         await server.waitUntilStopped()
         #expect(outcome.received == Array("last words".utf8))
@@ -228,7 +228,7 @@ struct EngineTests {
         server.callWhenRunning { _ in throw Broken() }
         server.callWhenRunning { _ in done.arrive() }
         server.addStartupTrigger(.after) { throw Broken() }
-        try server.start()
+        try await server.start()
         for handle in server.reactors {
             handle.submit { throw Broken() }
             handle.submit { done.arrive() }
@@ -241,7 +241,7 @@ struct EngineTests {
     @Test("C27: jobs of one thread run in their order; one that is submitted on the reactor itself runs after its turn")
     func foreignOrder() async throws {
         let server = try engine(reactors: 2)
-        try server.start()
+        try await server.start()
         let order = Recorder<Int>()
         let done = Gate()
         for number in 0..<1000 { server.reactors[1].submit { order.add(number) } }

@@ -62,7 +62,7 @@ extension EngineTests {
         // N6: what connects between listen and start waits in the queue.
         let early = simulation.network.connect(to: address)
         early.send("early")
-        try simulation.engine.start()
+        try await simulation.engine.start()
         let peers = (0..<20).map { _ in simulation.network.connect(to: address) }
         for (number, peer) in peers.enumerated() { peer.send("hello \(number)") }
         await simulation.wait(for: "all echoed") {
@@ -87,7 +87,7 @@ extension EngineTests {
         }
         let reasons = Recorder<DisconnectReason>()
         let address = try simulation.engine.listen(on: .loopback(port: 0)) { Stubborn($0, reasons) }.address
-        try simulation.engine.start()
+        try await simulation.engine.start()
         let peers = (0..<8).map { _ in simulation.network.connect(to: address) }
         await simulation.wait(for: "they stand") { peers.allSatisfy { $0.unreadByteCount > 0 } }
         let start = simulation.network.now
@@ -125,7 +125,7 @@ extension EngineTests {
         let simulation = try Simulation(reactors: 2, log: log)
         let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
         simulation.network.failNextWatches(with: [.noMemory])
-        try simulation.engine.start()
+        try await simulation.engine.start()
         await simulation.wait(for: "it is said") { log.messages.contains { $0.contains("cannot watch the listener") } }
         let peers = (0..<10).map { _ in simulation.network.connect(to: address) }
         for peer in peers { peer.send("x") }
@@ -145,7 +145,7 @@ extension EngineTests {
         let broken = WrappedDrivers(inner: SimulatedDrivers(network: network), broken: reactors - 1)
         let engine = try Engine(configuration, driver: broken)
         try engine.listen(on: .loopback(port: 0)) { Echo($0) }
-        let error = try #require(throws: StartError.self) { try engine.start() }
+        let error = try await #require(throws: StartError.self) { try await engine.start() }
         guard case .reactor(reactors - 1, .tooManyFiles) = error else { throw error }
         #expect(error.description.hasPrefix("reactor \(reactors - 1) cannot be started: EMFILE"))
         #expect(engine.phase == .idle)
@@ -194,7 +194,7 @@ extension EngineTests {
             served.add([Int(transport.peerAddress.port), Reactor.current?.index ?? -1])
             return Echo(transport)
         }.address
-        try simulation.engine.start()
+        try await simulation.engine.start()
         let nearest = simulation.engine.placement.nearestReactorByCPU
         #expect(Set(nearest) == [0, 1])
         for cpu in 0..<8 {
@@ -219,7 +219,7 @@ extension EngineTests {
         let drivers = WrappedDrivers(inner: SimulatedDrivers(network: network), allToFirst: true)
         let simulation = Simulation(network: network, engine: try Engine(configuration, driver: drivers))
         let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
-        try simulation.engine.start()
+        try await simulation.engine.start()
         // All come to the first reactor, more than it may have; a few more than all may have together.
         var peers: [SimulatedPeer] = []
         for _ in 0..<reactors * limit + 3 {
@@ -248,7 +248,7 @@ extension EngineTests {
                 $0.balanceThreshold = 1
             }
             let listener = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }
-            try simulation.engine.start()
+            try await simulation.engine.start()
             let peers = (0..<100).map { _ in simulation.network.connect(to: listener.address) }
             for peer in peers { peer.send("x") }
             await listener.stopListening()

@@ -146,9 +146,9 @@ final class Echo: StreamProtocol {
 final class Client: Sendable {
     private let engine: Engine
 
-    init() throws {
+    init() async throws {
         engine = try SpindleTests.engine(reactors: 1)
-        try engine.start()
+        try await engine.start()
     }
 
     func stop() async { await engine.stop(deadline: .seconds(1)) }

@@ -23,7 +23,7 @@ final class TwoReactors: Sendable {
     /// Starts the engine, runs `body` on reactor `index`, and returns what `finish` is given.
     func measure(on index: Int = 0, _ body: @escaping @Sendable (Reactor) -> Void) async throws -> Figures {
         engine.callWhenRunning { if $0.index == index { body($0) } }
-        try engine.start()
+        try await engine.start()
         // Looked at rarely: the looking takes a little time of one of the two CPUs.
         while true {
             try await ContinuousClock().sleep(for: .milliseconds(20))
