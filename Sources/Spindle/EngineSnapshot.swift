@@ -58,8 +58,8 @@ public struct ReactorSnapshot: Sendable {
     public var busyShare: Double { turns.busyShare }
 
     /// The second number of the file: time on the CPU, time waiting for it, time slices.
-    static func runDelay(ofThread id: Int32, reading files: SystemFiles = SystemFiles()) -> Duration? {
-        guard case .text(let text) = files.read("/proc/self/task/\(id)/schedstat") else { return nil }
+    static func runDelay(ofThread id: Int32) -> Duration? {
+        guard case .text(let text) = SystemFiles().read("/proc/self/task/\(id)/schedstat") else { return nil }
         let numbers = text.split(whereSeparator: \.isWhitespace)
         return numbers.count == 3 ? Int64(numbers[1]).map(Duration.nanoseconds) : nil
     }

@@ -9,18 +9,15 @@ import Testing
 extension EngineTests {
     /// A simulated network and an engine on it.
     struct Simulation {
-        let network: SimulatedNetwork
+        let network = SimulatedNetwork()
         let engine: Engine
-
-        init(network: SimulatedNetwork, engine: Engine) {
-            self.network = network
-            self.engine = engine
-        }
 
         init(
             reactors: Int,
             log: any LogSink = SilentLog(),
             machine: MachineTopology? = nil,
+            broken: Int? = nil,
+            allToFirst: Bool = false,
             _ change: (inout EngineConfiguration) -> Void = { _ in }
         ) throws {
             var configuration = EngineConfiguration()
@@ -28,8 +25,9 @@ extension EngineTests {
             configuration.placement.oversubscribe = true
             configuration.placement.pin = .never
             change(&configuration)
-            network = SimulatedNetwork()
-            engine = try Engine(configuration, driver: SimulatedDrivers(network: network), log: log, machine: machine)
+            let inner = SimulatedDrivers(network: network)
+            let drivers = WrappedDrivers(inner: inner, broken: broken, allToFirst: allToFirst)
+            engine = try Engine(configuration, driver: drivers, log: log, machine: machine)
         }
 
         /// Lets the reactors go on until `condition` holds. Their threads never sleep, so this ends soon or never.
@@ -95,9 +93,10 @@ extension EngineTests {
         // The drain begins some time after this: its hour is over no sooner than an hour from here.
         var first: MonotonicInstant?
         await simulation.wait(for: "the deadline has come") {
-            if first == nil, !reasons.values.isEmpty { first = simulation.network.now }
             simulation.network.advance(by: .seconds(1))
-            return reasons.values.count == 8
+            let count = reasons.values.count
+            if count > 0, first == nil { first = simulation.network.now }
+            return count == 8
         }
         #expect(first.map { start.duration(to: $0) >= .seconds(3600) } == true)
         await stopping
@@ -138,27 +137,23 @@ extension EngineTests {
         arguments: [1, 2, 4]
     )
     func driverFails(reactors: Int) async throws {
-        let network = SimulatedNetwork()
-        var configuration = EngineConfiguration()
-        configuration.placement.cores = .count(reactors)
-        configuration.placement.oversubscribe = true
-        let broken = WrappedDrivers(inner: SimulatedDrivers(network: network), broken: reactors - 1)
-        let engine = try Engine(configuration, driver: broken)
+        let simulation = try Simulation(reactors: reactors, broken: reactors - 1)
+        let engine = simulation.engine
         try engine.listen(on: .loopback(port: 0)) { Echo($0) }
         let error = try await #require(throws: StartError.self) { try await engine.start() }
         guard case .reactor(reactors - 1, .tooManyFiles) = error else { throw error }
         #expect(error.description.hasPrefix("reactor \(reactors - 1) cannot be started: EMFILE"))
         #expect(engine.phase == .idle)
-        #expect(network.openDescriptorCount == 0, "its listeners are closed")
+        #expect(simulation.network.openDescriptorCount == 0, "its listeners are closed")
     }
 
     /// Simulated drivers with something wrong or one-sided about them.
     private struct WrappedDrivers: DriverProvider {
         let inner: SimulatedDrivers
         /// The reactor that gets no driver.
-        var broken: Int?
+        let broken: Int?
         /// Every connection comes to the first reactor's socket.
-        var allToFirst = false
+        let allToFirst: Bool
 
         func makeDriver(reactor index: Int, configuration: ReactorConfiguration) throws(Errno) -> any Driver {
             if index == broken { throw .tooManyFiles }
@@ -208,22 +203,17 @@ extension EngineTests {
     @Test("balanced: what is handed over is counted, arrives, and never exceeds the other's limit", arguments: [2, 4])
     func handedOver(reactors: Int) async throws {
         let limit = 10
-        let network = SimulatedNetwork()
-        var configuration = EngineConfiguration()
-        configuration.placement.cores = .count(reactors)
-        configuration.placement.oversubscribe = true
-        configuration.placement.pin = .never
-        configuration.acceptMode = .balanced
-        configuration.balanceThreshold = 2
-        configuration.limits.maximumConnections = limit
-        let drivers = WrappedDrivers(inner: SimulatedDrivers(network: network), allToFirst: true)
-        let simulation = Simulation(network: network, engine: try Engine(configuration, driver: drivers))
+        let simulation = try Simulation(reactors: reactors, allToFirst: true) {
+            $0.acceptMode = .balanced
+            $0.balanceThreshold = 2
+            $0.limits.maximumConnections = limit
+        }
         let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
         try await simulation.engine.start()
         // All come to the first reactor, more than it may have; a few more than all may have together.
         var peers: [SimulatedPeer] = []
         for _ in 0..<reactors * limit + 3 {
-            let peer = network.connect(to: address)
+            let peer = simulation.network.connect(to: address)
             peer.send("x")
             peers.append(peer)
         }

@@ -5,10 +5,9 @@ import Spindle
 /// How long a message waits on a reactor that 1,000 connections keep busy.
 ///
 /// Reactor 0 plays ping-pong over them with an echo server (in C, on the other CPU), with so much work in each
-/// callback that it, and not the server, has them ready. Reactor 1 sends it a batch of
-/// messages every millisecond, the last of which says when it was sent. Both clocks are CLOCK_MONOTONIC, so one way
-/// can be measured. A full batch is shown at once, so that what happens to reactor 1, which shares its CPU with the
-/// server, is no part of it.
+/// callback that it, and not the server, has them ready. Reactor 1 sends it a batch of messages every millisecond,
+/// the last of which says when it was sent. Both clocks are CLOCK_MONOTONIC, so one way can be measured. A full batch
+/// is shown at once, so that what happens to reactor 1, which shares its CPU with the server, is no part of it.
 enum BusyReactor {
     private final class PingPong: StreamProtocol {
         let transport: any StreamTransport
@@ -30,7 +29,7 @@ enum BusyReactor {
         }
     }
 
-    /// Messages after which a reactor rings the other's bell in the middle of a turn.
+    /// Messages after which a reactor rings the other's bell in the middle of a turn: `Outbox.batchSize`.
     private static let batchSize = 16
 
     private static func eventsPerTurn(of engine: Engine) -> Double {
