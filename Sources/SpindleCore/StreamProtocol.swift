@@ -49,6 +49,10 @@ public protocol StreamProtocol: AnyObject {
 
     /// The connection is over; `transport`'s addresses can still be read, writing does nothing.
     func connectionLost(_ reason: DisconnectReason) throws(Failure)
+
+    /// Calls `dataReceived` and returns what it threw. Not to be implemented: the default is compiled into the
+    /// protocol's own module, where `Failure` is known and mostly `Never`, and saves each event that question.
+    func _deliver(_ bytes: Span<UInt8>) -> (any Error)?
 }
 
 extension StreamProtocol {
@@ -68,4 +72,11 @@ extension StreamProtocol {
     public func idleTimeoutExpired() throws(Failure) { transport.loseConnection() }
     /// Does nothing.
     public func connectionLost(_ reason: DisconnectReason) throws(Failure) {}
+
+    /// Calls `dataReceived`.
+    @inlinable
+    public func _deliver(_ bytes: Span<UInt8>) -> (any Error)? {
+        do { try dataReceived(bytes) } catch { return error }
+        return nil
+    }
 }

@@ -6,6 +6,12 @@ extension Connection {
     func write(_ bytes: Span<UInt8>) {
         reactor.preconditionCurrent()
         guard !bytes.isEmpty else { return }
+        if reactor.corked == token, state.isPlain, reactor.cork.append(bytes) { return }
+        writeUncorked(bytes)
+    }
+
+    @inline(never)
+    private func writeUncorked(_ bytes: Span<UInt8>) {
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
         guard reactor.corked == token, queue.isEmpty else { return enqueue(bytes) }
         if reactor.cork.append(bytes) { return }
@@ -85,19 +91,21 @@ extension Connection {
             state.flags.insert(.outputBlocked)
             return 0
         case .failed(let errno):
-            reactor.cork.removeAll()
-            // Input that came before the break is still delivered, then the end is told with this error.
-            if state.mayRead {
-                if sendError == nil { sendError = errno }
-                reactor.dropOutput(of: self)
-                state.outputBroke()
-                state.flags.insert([.inputWaits, .inputIsFinal])
-                reactor.readLaterIfNeeded(self)
-            } else {
-                reactor.end(self, brokenBy: errno)
-            }
+            sendFailed(errno)
             return nil
         }
+    }
+
+    /// Input that came before the break is still delivered, then the end is told with this error.
+    @inline(never)
+    private func sendFailed(_ errno: Errno) {
+        reactor.cork.removeAll()
+        guard state.mayRead else { return reactor.end(self, brokenBy: errno) }
+        if sendError == nil { sendError = errno }
+        reactor.dropOutput(of: self)
+        state.outputBroke()
+        state.flags.insert([.inputWaits, .inputIsFinal])
+        reactor.readLaterIfNeeded(self)
     }
 
     private func enqueueCork(from offset: Int) {

@@ -7,24 +7,26 @@ internal import SpindleCore
 /// Owned by the reactor's table until it is closed, used on the reactor's thread only. Idle, it owns no buffer.
 /// It decides nothing: `ConnectionState` says what is next, and this class and the reactor do it.
 final class Connection: StreamTransport {
+    // What every event touches stands first: with the object's header, 64 bytes.
     let reactor: Reactor
     let handle: SocketHandle
     let token: EventToken
+    // Unchecked for the reasons in Reactor+State.swift: two pure values, and one that is only moved in and out.
+    @exclusivity(unchecked) private var uncheckedState: ConnectionState
+    @exclusivity(unchecked) private var uncheckedProto: (any StreamProtocol)?
+    /// Nanoseconds of the reactor's clock: when bytes last moved.
+    var lastActivity: UInt64
+
+    @exclusivity(unchecked) private var uncheckedQueue = WriteQueue()
     /// Who made it: told when it ends. Nil for connections of this side.
     let acceptor: Acceptor?
     let peerAddress: SocketAddress
     let connectionNumber: UInt64
     /// Called once when a connection of this side stands (nil) or has failed.
     var onConnect: ((ConnectError?) -> Void)?
-
-    var proto: (any StreamProtocol)?
-    // Unchecked for the reasons in Reactor+State.swift; both are pure values.
-    @exclusivity(unchecked) private var uncheckedState: ConnectionState
-    @exclusivity(unchecked) private var uncheckedQueue = WriteQueue()
     private var knownLocalAddress: SocketAddress?
 
-    /// Nanoseconds of the reactor's clock: when bytes last moved, and since when something is awaited.
-    var lastActivity: UInt64
+    /// Nanoseconds of the reactor's clock: since when something is awaited.
     var waitingSince: UInt64 = 0
     /// Nanoseconds; 0 for never.
     var idleTimeout: UInt64
@@ -53,6 +55,20 @@ final class Connection: StreamTransport {
         unsafe uncheckedState = ConnectionState(phase)
         lastActivity = reactor.now.nanoseconds
         idleTimeout = reactor.defaultIdleTimeout
+    }
+
+    /// Whom it serves, from `connectionMade` to `connectionLost`; nil while one of its callbacks runs.
+    var proto: (any StreamProtocol)? {
+        @inline(__always) _read { yield unsafe uncheckedProto }
+        @inline(__always) _modify { yield unsafe &uncheckedProto }
+    }
+
+    /// Puts the protocol back that was taken for a callback.
+    @inline(__always)
+    func giveBack(_ proto: consuming any StreamProtocol) {
+        assert(self.proto == nil, "a protocol was built while another one's callback ran")
+        // Nothing is there that an assignment would have to let go of.
+        unsafe withUnsafeMutablePointer(to: &uncheckedProto) { unsafe $0.initialize(to: proto) }
     }
 
     /// Where it is in its life.

@@ -53,6 +53,14 @@ struct ConnectionState {
         static let inputHasUrgent = Flags(rawValue: 1 << 12)
         /// A send failed: what is written goes nowhere, while input that came before is still delivered.
         static let outputBroken = Flags(rawValue: 1 << 13)
+        /// A protocol was built for it.
+        static let served = Flags(rawValue: 1 << 14)
+
+        /// With none of these, bytes that come in go to the protocol and what it writes to the socket: every echo.
+        static let special: Flags = [
+            .pausedByProtocol, .pausedByWatermark, .inputIsFinal, .inputEnded, .inputHasUrgent,
+            .outputBlocked, .outputWaited, .aboveWatermark, .outputEnding, .outputBroken,
+        ]
     }
 
     /// What the connection must do now.
@@ -81,6 +89,9 @@ struct ConnectionState {
     var mayRead: Bool {
         phase == .open && flags.isDisjoint(with: [.pausedByProtocol, .pausedByWatermark, .inputEnded])
     }
+
+    /// True for almost every event: `mayRead`, `acceptsWrites` and `isQuiet` at once.
+    var isPlain: Bool { phase == .open && flags.isDisjoint(with: .special) }
 
     var acceptsWrites: Bool { phase == .open && flags.isDisjoint(with: [.outputEnding, .outputBroken]) }
 

@@ -7,6 +7,15 @@ internal import SpindleSystem
 /// A slot is 16 bytes and is reused last-in first-out, with a new generation each time, so that an event of an
 /// earlier registration is recognised. The table grows as needed and never shrinks.
 struct ConnectionTable {
+    /// A connection that was found, not counted as a reference, which an event would pay for twice: it lives until
+    /// `takeRemoved` at least, which no callback calls.
+    @safe struct Resolved {
+        fileprivate let reference: Unmanaged<Connection>
+
+        @inline(__always)
+        func use(_ body: (Connection) -> Void) { unsafe reference._withUnsafeGuaranteedRef(body) }
+    }
+
     private struct Slot {
         /// Counts the removals from this slot.
         var generation: UInt32 = 0
@@ -18,6 +27,8 @@ struct ConnectionTable {
     private static let none = UInt32.max
     private var slots: ContiguousArray<Slot> = []
     private var firstFree = none
+    /// Connections that were removed and may still be in use further up the stack.
+    private var removed: ContiguousArray<Connection> = []
     private(set) var count = 0
 
     /// The token that the next `insert` will use.
@@ -42,10 +53,12 @@ struct ConnectionTable {
 
     /// The connection an event is for, or nil when that registration is gone.
     @inline(__always)
-    func resolve(_ token: EventToken) -> Connection? {
+    func resolve(_ token: EventToken) -> Resolved? {
         let index = Int(token.slot)
-        guard index < slots.count, slots[index].generation == token.generation else { return nil }
-        return slots[index].connection
+        guard index < slots.count, slots[index].generation == token.generation,
+            let connection = slots[index].connection
+        else { return nil }
+        return unsafe Resolved(reference: Unmanaged.passUnretained(connection))
     }
 
     /// Loads the connection's first cache line soon.
@@ -59,12 +72,22 @@ struct ConnectionTable {
 
     mutating func remove(_ token: EventToken) {
         let index = Int(token.slot)
-        precondition(resolve(token) != nil, "no connection for \(token)")
-        slots[index].connection = nil
+        guard index < slots.count, slots[index].generation == token.generation,
+            let connection = slots[index].connection.take()
+        else { preconditionFailure("no connection for \(token)") }
+        removed.append(connection)
         slots[index].generation &+= 1
         slots[index].nextFree = firstFree
         firstFree = token.slot
         count -= 1
+    }
+
+    /// The connections that were removed, for the caller to let go of: between callbacks, when nobody uses them.
+    @inline(__always)
+    mutating func takeRemoved() -> ContiguousArray<Connection> {
+        var taken = ContiguousArray<Connection>()
+        if !removed.isEmpty { swap(&taken, &removed) }
+        return taken
     }
 
     /// Every connection, in the order of slots.

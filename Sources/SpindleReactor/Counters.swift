@@ -87,8 +87,9 @@ public enum Counter: Int, CaseIterable, Sendable {
     public var isMaximum: Bool { self == .mostClosesPerTurn }
 }
 
-/// A reactor's counters: written by it alone, read from any thread.
-package final class Counters: Sendable {
+/// A reactor's counters: written by it alone, read from any thread. A value of an address; the memory is its
+/// handle's.
+package struct Counters: Sendable {
     static let errnoCount = 134
     private static let counterCount = Counter.allCases.count
     private let numbers: SharedNumbers

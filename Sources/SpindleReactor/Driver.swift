@@ -24,7 +24,7 @@ public struct DriverEvent: Sendable {
     }
 }
 
-/// What became possible or happened on a socket. Reported once, on the edge. epoll(7).
+/// What became possible or happened on a socket. Reported once, on the edge. epoll(7), whose order of bits this is.
 public struct Readiness: OptionSet, Sendable {
     /// The bits.
     public let rawValue: UInt8
@@ -34,19 +34,21 @@ public struct Readiness: OptionSet, Sendable {
     /// Bytes, or connections, can be had.
     public static let readable = Readiness(rawValue: 1)
     /// There is room to write again.
-    public static let writable = Readiness(rawValue: 2)
+    public static let writable = Readiness(rawValue: 4)
     /// The peer sends no more; what it sent can still be read.
-    public static let peerClosed = Readiness(rawValue: 4)
+    public static let peerClosed = Readiness(rawValue: 32)
     /// Both directions are over; what came in can still be read.
-    public static let hangUp = Readiness(rawValue: 8)
+    public static let hangUp = Readiness(rawValue: 16)
     /// The connection is broken.
-    public static let error = Readiness(rawValue: 16)
+    public static let error = Readiness(rawValue: 8)
     /// Urgent data came or is announced; it is read in line, and reads stop at its mark. tcp(7).
-    public static let urgent = Readiness(rawValue: 32)
+    public static let urgent = Readiness(rawValue: 2)
 
     /// After these no further edge comes: the socket must be read to its end.
     static let final: Readiness = [.peerClosed, .hangUp, .error]
     static let input: Readiness = [.readable, .peerClosed, .hangUp, .error, .urgent]
+    /// Bytes have come, and nothing else has happened than that they may be answered.
+    var isPlainInput: Bool { self == .readable || self == [.readable, .writable] }
 }
 
 /// What asking for bytes gave.

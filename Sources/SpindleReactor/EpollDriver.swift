@@ -44,12 +44,14 @@ internal import SpindleSystem
     package func wait(timeout: Int64, into events: inout ContiguousArray<DriverEvent>) {
         let count = epoll.wait(timeout: timeout)
         events.removeAll(keepingCapacity: true)
-        for index in 0..<count {
-            let (bits, rawToken) = epoll.event(at: index)
-            let token = EventToken(rawValue: rawToken)
-            // The waker's event is an edge each time: its counter is never read, and ending the wait was its job.
-            if token == .waker { continue }
-            events.append(DriverEvent(token: token, readiness: Readiness(epollBits: bits)))
+        events.append(addingCapacity: count) { events in
+            for index in 0..<count {
+                let (bits, rawToken) = epoll.event(at: index)
+                let token = EventToken(rawValue: rawToken)
+                // The waker's event is an edge each time: its counter is never read, and ending the wait was its job.
+                if token == .waker { continue }
+                events.append(DriverEvent(token: token, readiness: Readiness(epollBits: bits)))
+            }
         }
     }
 
@@ -152,16 +154,8 @@ extension ConnectionOption {
 extension Readiness {
     @inline(__always)
     fileprivate init(epollBits bits: UInt32) {
-        var readiness: Readiness = []
-        if bits & Epoll.readable != 0 { readiness.insert(.readable) }
-        if bits & Epoll.writable != 0 { readiness.insert(.writable) }
-        if bits & (Epoll.peerClosed | Epoll.hangUp | Epoll.error | Epoll.urgent) != 0 {
-            if bits & Epoll.urgent != 0 { readiness.insert(.urgent) }
-            if bits & Epoll.peerClosed != 0 { readiness.insert(.peerClosed) }
-            if bits & Epoll.hangUp != 0 { readiness.insert(.hangUp) }
-            if bits & Epoll.error != 0 { readiness.insert(.error) }
-        }
-        self = readiness
+        // EPOLLIN, PRI, OUT, ERR and HUP are the five lowest bits, as here; EPOLLRDHUP is 0x2000.
+        self.init(rawValue: UInt8(truncatingIfNeeded: bits & 0x1F | bits >> 8 & 0x20))
     }
 }
 

@@ -141,6 +141,7 @@ extension Reactor {
             return
         }
         connection.proto = proto
+        connection.state.flags.insert(.served)
         counters.add(.liveProtocols)
         if connection.idleTimeout > 0 { armTimer(of: connection) }
         call(connection) { proto throws in try proto.connectionMade() }

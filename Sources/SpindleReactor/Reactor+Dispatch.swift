@@ -51,24 +51,38 @@ extension Reactor {
         if doorbell.isRung { takeMail() }
     }
 
+    @inline(__always)
     private func handle(_ event: DriverEvent) {
-        if let index = event.token.listenerIndex {
-            guard index < acceptors.count, let acceptor = acceptors[index] else { return counters.add(.staleEvents) }
-            return accept(from: acceptor)
-        }
+        if let index = event.token.listenerIndex { return acceptEvent(ofListener: index) }
         guard let connection = table.resolve(event.token) else { return counters.add(.staleEvents) }
-        if event.readiness.contains(.writable) {
+        connection.use {
+            if $0.state.isPlain, event.readiness.isPlainInput {
+                readInput(of: $0)
+            } else {
+                handle(event.readiness, of: $0)
+            }
+        }
+    }
+
+    private func acceptEvent(ofListener index: Int) {
+        guard index < acceptors.count, let acceptor = acceptors[index] else { return counters.add(.staleEvents) }
+        accept(from: acceptor)
+    }
+
+    @inline(never)
+    private func handle(_ readiness: Readiness, of connection: Connection) {
+        if readiness.contains(.writable) {
             connection.state.flags.remove(.outputBlocked)
             if !connection.queue.isEmpty {
                 connection.sendQueue()
                 settle(connection)
             } else if connection.state.phase == .connecting {
-                return finishConnecting(connection, event.readiness)
+                return finishConnecting(connection, readiness)
             }
-        } else if connection.state.phase == .connecting, !event.readiness.isDisjoint(with: .final) {
-            return finishConnecting(connection, event.readiness)
+        } else if connection.state.phase == .connecting, !readiness.isDisjoint(with: .final) {
+            return finishConnecting(connection, readiness)
         }
-        if !event.readiness.isDisjoint(with: .input) { inputEvent(on: connection, event.readiness) }
+        if !readiness.isDisjoint(with: .input) { inputEvent(on: connection, readiness) }
     }
 
     private func inputEvent(on connection: Connection, _ readiness: Readiness) {
@@ -130,7 +144,7 @@ extension Reactor {
         call(connection) { proto throws in
             // Valid: the driver is not called again before the callback's writes are sent, and those are copies
             // or, for large pieces, sent before `write` returns.
-            try proto.dataReceived(unsafe lent.pointer.span)
+            if let error = proto._deliver(unsafe lent.pointer.span) { throw error }
         }
     }
 
@@ -161,21 +175,32 @@ extension Reactor {
     /// Runs one callback of the connection's protocol, then sends what it wrote.
     @inline(__always)
     func enter(_ connection: Connection, _ body: (any StreamProtocol) throws -> Void) {
-        guard let proto = connection.proto else { return }
+        // Taken out and put back: counting a reference to it would cost each event two atomic operations.
+        guard let proto = connection.proto.take() else { return }
         corked = connection.token
         let start = SystemClock.ticks()
         do { try body(proto) } catch { fail(connection, error) }
-        recorder.callbackEnded(since: start, of: proto)
+        let ticks = SystemClock.ticks() &- start
+        if ticks > longestCallbackTicks { noteLongestCallback(ticks, of: proto) }
+        connection.giveBack(consume proto)
         if connection.state.isLive { connection.sendCork() } else { cork.removeAll() }
         corked = .none
     }
 
+    @inline(never)
+    private func noteLongestCallback(_ ticks: UInt64, of proto: any StreamProtocol) {
+        longestCallbackTicks = ticks
+        recorder.noteLongestCallback(ticks, of: proto)
+    }
+
+    @inline(never)
     private func fail(_ connection: Connection, _ error: any Error) {
         counters.add(.failedCallbacks)
         write(.error, "a callback threw \(error)", about: connection)
         end(connection, .failed(error), reset: false)
     }
 
+    @inline(never)
     func write(_ level: LogLevel, _ message: String, about connection: Connection) {
         let record = LogRecord(
             level: level,

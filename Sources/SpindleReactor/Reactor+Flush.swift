@@ -36,8 +36,12 @@ extension Reactor {
     }
 
     /// Does what follows from the connection's state, until nothing does.
+    @inline(__always)
     func settle(_ connection: Connection) {
-        if connection.queue.isEmpty, connection.state.isQuiet { return }
+        if !connection.state.isPlain { act(on: connection) }
+    }
+
+    private func act(on connection: Connection) {
         var hasDrained = false
         while true {
             // Once: a protocol that writes on when told so goes on in the next turn, or it could fill this one.

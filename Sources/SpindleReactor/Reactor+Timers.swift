@@ -73,7 +73,7 @@ extension Reactor {
         case .call(let body): guarded("a timer", body)
         case .repeating(let timer): timer.fire()
         case .connection(let token):
-            if let connection = table.resolve(token) { checkDeadlines(of: connection) }
+            table.resolve(token)?.use { checkDeadlines(of: $0) }
         case .listener(let acceptor):
             acceptor.restTimer = .none
             acceptLater(acceptor)

@@ -11,20 +11,29 @@ internal import Synchronization
 ///
 /// A turn costs one wait of the driver and one reading of the clock; an event costs what its callback does.
 public final class Reactor {
+    // What every event touches stands first, in neighbouring cache lines.
+    let driver: any Driver
+    let counters: Counters
+    /// The connection whose callback runs: what it writes is corked.
+    var corked = EventToken.none
+    private var turnTime: MonotonicInstant
+    /// The longest callback so far, in ticks.
+    var longestCallbackTicks: UInt64 = 0
+    @exclusivity(unchecked) var uncheckedCork: Cork
+    @exclusivity(unchecked) var uncheckedTable = ConnectionTable()
+    let doorbell: Doorbell
+    let recorder: TurnRecorder
+
+    /// The limits that hold here.
+    public let configuration: ReactorConfiguration
     /// The reactor's place in its engine, counted from 0.
     public let index: Int
     /// What other threads and reactors reach this reactor by.
     public let handle: ReactorHandle
-    /// The limits that hold here.
-    public let configuration: ReactorConfiguration
 
-    let driver: any Driver
     let mailroom: Mailroom
-    let counters: Counters
-    let doorbell: Doorbell
     package let log: any LogSink
     let pool: BufferPool
-    let recorder: TurnRecorder
     let defaultIdleTimeout: UInt64
 
     var acceptors: [Acceptor?] = []
@@ -32,16 +41,11 @@ public final class Reactor {
     var rings: ContiguousArray<MailRing?>
     /// The receivers of channels that a message has come for, by channel.
     var receivers: [MailReceiver?] = []
-    /// The connection whose callback runs: what it writes is corked.
-    var corked = EventToken.none
-    private var turnTime: MonotonicInstant
     private var connectionNumber: UInt64 = 0
 
-    // Hot state. Each is used through the accessor of its name in Reactor+State.swift, which says why unchecked.
-    @exclusivity(unchecked) var uncheckedTable = ConnectionTable()
+    // Unchecked: each is used through the accessor of its name in Reactor+State.swift, which says why.
     @exclusivity(unchecked) var uncheckedWheel: TimerWheel<TimerAction>
     @exclusivity(unchecked) var uncheckedJobs = JobQueue()
-    @exclusivity(unchecked) var uncheckedCork: Cork
     @exclusivity(unchecked) var uncheckedPieces = SendPieces()
     @exclusivity(unchecked) var uncheckedReadyList: ContiguousArray<Connection> = []
     @exclusivity(unchecked) var uncheckedFlushList: ContiguousArray<Connection> = []
@@ -135,6 +139,7 @@ public final class Reactor {
         perform {
             stopListening()
             endAllConnections()
+            _ = table.takeRemoved()
             discardJobs()
             receivers = []
             turnHook = nil
@@ -155,6 +160,7 @@ public final class Reactor {
     private func beginTurn() {
         recorder.beginTurn(now)
         counters.add(.turns)
+        _ = table.takeRemoved()
         turnHook?()
     }
 
@@ -207,7 +213,9 @@ public final class Reactor {
 
     /// Calls `body` with the transport of every connection that has a protocol.
     public func forEachConnection(_ body: (any StreamTransport) -> Void) {
-        for connection in table.all where connection.state.isLive && connection.proto != nil { body(connection) }
+        for connection in table.all where connection.state.isLive && connection.state.flags.contains(.served) {
+            body(connection)
+        }
     }
 
     /// Calls `loseConnection` on every connection.

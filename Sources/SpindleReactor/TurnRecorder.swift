@@ -37,8 +37,7 @@ package final class TurnRecorder: Sendable {
         /// When the present wait began; 0 outside of waits.
         static let waitStart = 2
         static let busyTicks = 3
-        static let longestCallback = 4
-        static let count = 5
+        static let count = 4
     }
 
     private let records: SharedNumbers
@@ -103,15 +102,8 @@ package final class TurnRecorder: Sendable {
         clockwork[Hand.waitStart] &+= ticks
     }
 
-    @inline(__always)
-    func callbackEnded(since start: UInt64, of proto: any StreamProtocol) {
-        let ticks = SystemClock.ticks() &- start
-        if ticks > clockwork[Hand.longestCallback] { noteLongest(ticks, proto) }
-    }
-
-    @inline(never)
-    private func noteLongest(_ ticks: UInt64, _ proto: any StreamProtocol) {
-        clockwork[Hand.longestCallback] = ticks
+    /// Keeps the longest callback so far and whose it was.
+    func noteLongestCallback(_ ticks: UInt64, of proto: any StreamProtocol) {
         published.withLock { $0 = (ticks, String(describing: type(of: proto))) }
     }
 

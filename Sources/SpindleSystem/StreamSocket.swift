@@ -96,7 +96,7 @@ public struct StreamSocket: Equatable, Sendable {
     }
 
     /// recv(2) into `buffer`, which has at least 1 byte.
-    @inlinable public func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    @inlinable @inline(__always) public func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         while true {
             let result = unsafe cl_receive(descriptor, buffer.baseAddress, buffer.count)
             if result > 0 { return .bytes(result) }
@@ -107,7 +107,7 @@ public struct StreamSocket: Equatable, Sendable {
     }
 
     /// send(2) without SIGPIPE.
-    @inlinable public func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+    @inlinable @inline(__always) public func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
         while true {
             let result = unsafe cl_send(descriptor, bytes.baseAddress, bytes.count)
             if result >= 0 { return .bytes(result) }
@@ -127,7 +127,7 @@ public struct StreamSocket: Equatable, Sendable {
     }
 
     /// Nil asks for another try, after a signal.
-    @usableFromInline static func refused(_ result: Int) -> Transfer? {
+    @inline(never) @usableFromInline static func refused(_ result: Int) -> Transfer? {
         switch Errno(rawValue: Int32(-result)) {
         case .interrupted: return nil
         case .wouldBlock: return .wouldBlock

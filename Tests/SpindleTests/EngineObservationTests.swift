@@ -119,6 +119,39 @@ extension EngineTests {
         await server.stop()
     }
 
+    @Test("a callback that goes through all connections finds its own among them")
+    func registryWithinCallback() async throws {
+        final class Census: StreamProtocol {
+            let transport: any StreamTransport
+            let found: Recorder<Bool>
+            init(_ transport: any StreamTransport, _ found: Recorder<Bool>) {
+                self.transport = transport
+                self.found = found
+            }
+            func look() {
+                var isAmongThem = false
+                Reactor.current?.forEachConnection { isAmongThem = isAmongThem || $0 === transport }
+                found.add(isAmongThem)
+            }
+            func connectionMade() { look() }
+            func dataReceived(_ bytes: Span<UInt8>) {
+                look()
+                Reactor.current?.loseAllConnections()
+            }
+            func connectionLost(_ reason: DisconnectReason) { look() }
+        }
+        let server = try engine(reactors: 1)
+        let found = Recorder<Bool>()
+        let address = try server.listen(on: .loopback(port: 0)) { Census($0, found) }.address
+        try await server.start()
+        let client = try await Client()
+        let outcome = await client.open(address, sending: [7]).ended()
+        #expect(outcome.reason.map { "\($0)" } == "done")
+        await client.stop()
+        await server.stop()
+        #expect(found.values == [true, true, false])
+    }
+
     @Test("Reactor.current is the reactor on its thread and nil elsewhere")
     func currentReactor() async throws {
         let server = try engine(reactors: 2)

@@ -4,9 +4,11 @@
 // instruction or two. No logic: each function is one system call and returns its result or -errno, so that Swift
 // never reads `errno`. The man page of the call named in each function is its documentation.
 //
-// This header includes nothing of glibc's: with _GNU_SOURCE its types differ from those of Swift's Glibc module,
-// and a program that imports both would not compile. Only what is no system call is inline.
+// This header includes nothing of glibc's (the numbers of system calls are the kernel's): with _GNU_SOURCE its types
+// differ from those of Swift's Glibc module, and a program that imports both would not compile. Inline is what the
+// loop does for every event.
 #pragma once
+#include <asm/unistd.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,7 +30,6 @@ int cl_epoll_create(void);
 int cl_epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
 int cl_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data);
 int cl_epoll_remove(int epoll, int fd);
-int cl_epoll_wait(int epoll, cl_epoll_event *events, int count, int milliseconds);
 /// epoll_pwait2(2), Linux 5.11: nanoseconds < 0 waits for ever. By number: a sandbox may lack it.
 int cl_epoll_pwait2(int epoll, cl_epoll_event *events, int count, int64_t nanoseconds);
 int cl_eventfd(void);
@@ -71,8 +72,6 @@ int cl_listen(int fd, int backlog);
 int cl_accept(int fd, cl_address *peer);
 int cl_local_address(int fd, cl_address *address);
 int cl_peer_address(int fd, cl_address *address);
-ptrdiff_t cl_receive(int fd, void *buffer, size_t size);
-ptrdiff_t cl_send(int fd, const void *buffer, size_t size);
 ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count);
 int cl_shutdown_writes(int fd);
 
@@ -85,6 +84,55 @@ int cl_get_option(int fd, int option);
 int cl_reset_on_close(int fd);
 int cl_bind_to_interface(int fd, const char *name);
 int cl_attach_reuseport_filter(int fd, const cl_filter *instructions, int count);
+
+// ---- the loop's system calls: recvfrom(2), sendto(2) with MSG_NOSIGNAL, epoll_pwait(2) without a mask ----
+
+enum { CL_MSG_NOSIGNAL = 0x4000 };  // Checked against the header in CLinux.c.
+
+/// By way of glibc, for processors that the next function does not know.
+long cl_library_system_call(long number, long a, long b, long c, long d, long e, long f);
+
+/// One system call: its result or -errno. syscall(2), "Architecture calling conventions".
+///
+/// Not by way of glibc: its functions are cancellation points (two atomic operations each in a process with
+/// threads), and every jump into a library and back runs through lines of code and data that the kernel has just
+/// driven out of the nearest caches.
+CL_INLINE long cl_system_call(long number, long a, long b, long c, long d, long e, long f) {
+#if defined(__x86_64__)
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "+a"(number)
+                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return number;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc #0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+#else
+    return cl_library_system_call(number, a, b, c, d, e, f);
+#endif
+}
+CL_INLINE ptrdiff_t cl_receive(int fd, void *buffer, size_t size) {
+    return cl_system_call(__NR_recvfrom, fd, (long)buffer, (long)size, 0, 0, 0);
+}
+CL_INLINE ptrdiff_t cl_send(int fd, const void *buffer, size_t size) {
+    return cl_system_call(__NR_sendto, fd, (long)buffer, (long)size, CL_MSG_NOSIGNAL, 0, 0);
+}
+CL_INLINE int cl_epoll_wait(int epoll, cl_epoll_event *events, int count, int milliseconds) {
+    return (int)cl_system_call(__NR_epoll_pwait, epoll, (long)events, count, milliseconds, 0, 0);
+}
 
 // ---- threads, placement, memory, limits ----
 
