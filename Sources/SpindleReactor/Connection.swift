@@ -11,13 +11,13 @@ final class Connection: StreamTransport {
     let reactor: Reactor
     let handle: SocketHandle
     let token: EventToken
-    // Unchecked for the reasons in Reactor+State.swift: two pure values, and one that is only moved in and out.
-    @exclusivity(unchecked) private var uncheckedState: ConnectionState
-    @exclusivity(unchecked) private var uncheckedProto: (any StreamProtocol)?
+    // Unchecked: each is used through the accessor of its name in Connection+State.swift.
+    @exclusivity(unchecked) var uncheckedState: ConnectionState
+    @exclusivity(unchecked) var uncheckedProto: (any StreamProtocol)?
     /// Nanoseconds of the reactor's clock: when bytes last moved.
     var lastActivity: UInt64
 
-    @exclusivity(unchecked) private var uncheckedQueue = WriteQueue()
+    @exclusivity(unchecked) var uncheckedQueue = WriteQueue()
     /// Who made it: told when it ends. Nil for connections of this side.
     let acceptor: Acceptor?
     let peerAddress: SocketAddress
@@ -55,32 +55,6 @@ final class Connection: StreamTransport {
         unsafe uncheckedState = ConnectionState(phase)
         lastActivity = reactor.now.nanoseconds
         idleTimeout = reactor.defaultIdleTimeout
-    }
-
-    /// Whom it serves, from `connectionMade` to `connectionLost`; nil while one of its callbacks runs.
-    var proto: (any StreamProtocol)? {
-        @inline(__always) _read { yield unsafe uncheckedProto }
-        @inline(__always) _modify { yield unsafe &uncheckedProto }
-    }
-
-    /// Puts the protocol back that was taken for a callback.
-    @inline(__always)
-    func giveBack(_ proto: consuming any StreamProtocol) {
-        assert(self.proto == nil, "a protocol was built while another one's callback ran")
-        // Nothing is there that an assignment would have to let go of.
-        unsafe withUnsafeMutablePointer(to: &uncheckedProto) { unsafe $0.initialize(to: proto) }
-    }
-
-    /// Where it is in its life.
-    var state: ConnectionState {
-        @inline(__always) _read { yield unsafe uncheckedState }
-        @inline(__always) _modify { yield unsafe &uncheckedState }
-    }
-
-    /// What the kernel has not taken yet.
-    var queue: WriteQueue {
-        @inline(__always) _read { yield unsafe uncheckedQueue }
-        @inline(__always) _modify { yield unsafe &uncheckedQueue }
     }
 
     var localAddress: SocketAddress {

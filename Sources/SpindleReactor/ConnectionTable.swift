@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SpindleSystem
-
 /// The connections of one reactor, by slot.
 ///
 /// A slot is 16 bytes and is reused last-in first-out, with a new generation each time, so that an event of an
 /// earlier registration is recognised. The table grows as needed and never shrinks.
 struct ConnectionTable {
-    /// A connection that was found, not counted as a reference, which an event would pay for twice: it lives until
-    /// `takeRemoved` at least, which no callback calls.
-    @safe struct Resolved {
-        fileprivate let reference: Unmanaged<Connection>
-
-        @inline(__always)
-        func use(_ body: (Connection) -> Void) { unsafe reference._withUnsafeGuaranteedRef(body) }
-    }
-
     private struct Slot {
         /// Counts the removals from this slot.
         var generation: UInt32 = 0
@@ -53,12 +42,12 @@ struct ConnectionTable {
 
     /// The connection an event is for, or nil when that registration is gone.
     @inline(__always)
-    func resolve(_ token: EventToken) -> Resolved? {
+    func resolve(_ token: EventToken) -> BorrowedConnection? {
         let index = Int(token.slot)
         guard index < slots.count, slots[index].generation == token.generation,
             let connection = slots[index].connection
         else { return nil }
-        return unsafe Resolved(reference: Unmanaged.passUnretained(connection))
+        return BorrowedConnection(connection)
     }
 
     /// Loads the connection's first cache line soon.
@@ -66,8 +55,7 @@ struct ConnectionTable {
     func prefetch(_ token: EventToken) {
         let index = Int(token.slot)
         guard index < slots.count, let connection = slots[index].connection else { return }
-        // Only a hint; the address is not used otherwise.
-        unsafe Processor.prefetch(Unmanaged.passUnretained(connection).toOpaque())
+        BorrowedConnection(connection).prefetch()
     }
 
     mutating func remove(_ token: EventToken) {
@@ -82,11 +70,13 @@ struct ConnectionTable {
         count -= 1
     }
 
+    var hasRemoved: Bool { !removed.isEmpty }
+
     /// The connections that were removed, for the caller to let go of: between callbacks, when nobody uses them.
     @inline(__always)
     mutating func takeRemoved() -> ContiguousArray<Connection> {
         var taken = ContiguousArray<Connection>()
-        if !removed.isEmpty { swap(&taken, &removed) }
+        swap(&taken, &removed)
         return taken
     }
 

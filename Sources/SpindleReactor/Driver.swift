@@ -123,8 +123,8 @@ public protocol Driver: AnyObject {
     ///
     /// - Parameters:
     ///   - timeout: Nanoseconds; 0 only polls, negative waits for ever. Ending early is allowed.
-    ///   - events: Gets the events, at most `eventsPerWait` of them.
-    func wait(timeout: Int64, into events: inout ContiguousArray<DriverEvent>)
+    ///   - events: Gets the events, as many as it has room for; the others stay for the next wait.
+    func wait(timeout: Int64, into events: inout EventBuffer)
 
     /// Reports incoming connections of a listening socket with `token`.
     func watch(listener: SocketHandle, token: EventToken) throws(Errno)

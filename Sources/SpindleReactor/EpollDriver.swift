@@ -41,17 +41,15 @@ internal import SpindleSystem
 
     package func now() -> MonotonicInstant { SystemClock.now() }
 
-    package func wait(timeout: Int64, into events: inout ContiguousArray<DriverEvent>) {
+    package func wait(timeout: Int64, into events: inout EventBuffer) {
         let count = epoll.wait(timeout: timeout)
-        events.removeAll(keepingCapacity: true)
-        events.append(addingCapacity: count) { events in
-            for index in 0..<count {
-                let (bits, rawToken) = epoll.event(at: index)
-                let token = EventToken(rawValue: rawToken)
-                // The waker's event is an edge each time: its counter is never read, and ending the wait was its job.
-                if token == .waker { continue }
-                events.append(DriverEvent(token: token, readiness: Readiness(epollBits: bits)))
-            }
+        events.removeAll()
+        for index in 0..<count {
+            let (bits, rawToken) = epoll.event(at: index)
+            let token = EventToken(rawValue: rawToken)
+            // The waker's event is an edge each time: its counter is never read, and ending the wait was its job.
+            if token == .waker { continue }
+            events.append(DriverEvent(token: token, readiness: Readiness(epollBits: bits)))
         }
     }
 

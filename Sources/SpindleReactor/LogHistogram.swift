@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Counts durations in classes of a power of two each, divided in four: within 25 % of the truth. One writer.
-package final class LogHistogram: Sendable {
+package struct LogHistogram: Sendable {
     private static let classCount = 64 * 4
     /// The classes; behind them the largest value and the sum.
     private let numbers: SharedNumbers

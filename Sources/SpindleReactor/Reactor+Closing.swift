@@ -30,7 +30,6 @@ extension Reactor {
 
     /// Tells protocols that their connections ended, and closes these: a budget's worth, the rest next turn.
     func closeEnded() {
-        guard !closeQueue.isEmpty else { return }
         var closed = 0
         while closed < configuration.closeBudget, let connection = closeQueue.popFirst() {
             closed += 1

@@ -6,26 +6,27 @@ internal import SpindleSystem
 extension Reactor {
     /// Handles the batch of events, then what earlier turns left unread.
     func dispatch() {
-        recorder.begin(.dispatch)
         // What is on these lists now was left by earlier turns; what this batch leaves waits for the next one.
-        var left = ContiguousArray<Connection>()
-        if !readyList.isEmpty { swap(&left, &readyList) }
-        var listeners = ContiguousArray<Acceptor>()
-        if !readyAcceptors.isEmpty { swap(&listeners, &readyAcceptors) }
-
-        // Out of the reactor while callbacks run: a local needs no exclusivity checks.
-        var batch = ContiguousArray<DriverEvent>()
-        swap(&batch, &events)
-        counters.add(.events, batch.count)
+        let (leftConnections, leftListeners) = (readyList.count, readyAcceptors.count)
+        let count = events.count
+        counters.add(.events, count)
         var sinceGlance = 0
-        for index in batch.indices {
-            if index + 1 < batch.count { table.prefetch(batch[index + 1].token) }
-            handle(batch[index])
+        for index in 0..<count {
+            if index + 1 < count { table.prefetch(events[index + 1].token) }
+            handle(events[index])
             glance(&sinceGlance)
         }
-        batch.removeAll(keepingCapacity: true)
-        swap(&batch, &events)
+        if leftConnections > 0 { readOn(leftConnections, &sinceGlance) }
+        if leftListeners > 0 { acceptOn(leftListeners) }
+        recorder.note(eventCount: count)
+        recorder.end(.dispatch)
+    }
 
+    /// Reads from the first so many connections of the ready list.
+    @inline(never)
+    private func readOn(_ count: Int, _ sinceGlance: inout Int) {
+        let left = ContiguousArray(readyList[..<count])
+        readyList.removeFirst(count)
         for connection in left {
             connection.state.flags.remove(.onReadyList)
             if connection.state.phase == .lingering {
@@ -35,11 +36,17 @@ extension Reactor {
             }
             glance(&sinceGlance)
         }
-        for acceptor in listeners {
+    }
+
+    /// Accepts from the first so many listeners that had connections left.
+    @inline(never)
+    private func acceptOn(_ count: Int) {
+        let left = ContiguousArray(readyAcceptors[..<count])
+        readyAcceptors.removeFirst(count)
+        for acceptor in left {
             acceptor.isOnReadyList = false
             accept(from: acceptor)
         }
-        recorder.end(.dispatch, eventCount: batch.count)
     }
 
     /// Mail from other cores does not wait for the end of a long batch.
@@ -64,6 +71,7 @@ extension Reactor {
         }
     }
 
+    @inline(never)
     private func acceptEvent(ofListener index: Int) {
         guard index < acceptors.count, let acceptor = acceptors[index] else { return counters.add(.staleEvents) }
         accept(from: acceptor)

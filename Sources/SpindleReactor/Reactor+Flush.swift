@@ -5,18 +5,16 @@ internal import SpindleCore
 extension Reactor {
     /// Sends what this turn wrote to connections outside of their own callbacks, closes what ended, rings bells.
     func flush() {
-        recorder.begin(.flush)
-        flushOutput()
-        shedOverReactorLimit()
-        closeEnded()
-        if drained != nil, table.count == 0 { drained.take()?() }
+        if !flushList.isEmpty { flushOutput() }
+        if counters[.bufferedBytes] > UInt64(configuration.reactorWriteLimitBytes) { shedOverReactorLimit() }
+        if !closeQueue.isEmpty { closeEnded() }
+        if isEnding, drained != nil, table.count == 0 { drained.take()?() }
         // Last: whatever this phase has sent is shown before the reactor sleeps.
         flushMail()
         recorder.end(.flush)
     }
 
     private func flushOutput() {
-        guard !flushList.isEmpty else { return }
         // Callbacks of this phase may write to further connections: those are settled in it, too, but only once
         // each, so that two protocols that answer each other cannot keep the turn from ending.
         var batch = ContiguousArray<Connection>()

@@ -10,7 +10,6 @@ extension Reactor {
     /// Runs what was queued before this phase began; what is added meanwhile waits for the next turn.
     func runJobs() {
         guard !jobs.isEmpty || !foreignJobs.isEmpty else { return }
-        recorder.begin(.jobs)
         // Both counted before either runs.
         let foreignCount = min(foreignJobs.count, configuration.jobBudget)
         let count = min(jobs.count, configuration.jobBudget)

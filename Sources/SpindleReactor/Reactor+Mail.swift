@@ -6,7 +6,6 @@ extension Reactor {
     /// Takes what other threads have sent, when the doorbell says that there is something.
     func drainMail() {
         guard doorbell.isRung else { return }
-        recorder.begin(.mail)
         takeMail()
         recorder.end(.mail)
     }

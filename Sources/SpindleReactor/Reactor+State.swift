@@ -25,6 +25,12 @@ extension Reactor {
         @inline(__always) _modify { yield unsafe &uncheckedJobs }
     }
 
+    /// Closures of other threads. Apart from the own ones, so that neither kind keeps the other waiting.
+    var foreignJobs: JobQueue {
+        @inline(__always) _read { yield unsafe uncheckedForeignJobs }
+        @inline(__always) _modify { yield unsafe &uncheckedForeignJobs }
+    }
+
     /// What the running callback's connection has written.
     var cork: Cork {
         @inline(__always) _read { yield unsafe uncheckedCork }
@@ -68,7 +74,7 @@ extension Reactor {
     }
 
     /// The batch of the last wait.
-    var events: ContiguousArray<DriverEvent> {
+    var events: EventBuffer {
         @inline(__always) _read { yield unsafe uncheckedEvents }
         @inline(__always) _modify { yield unsafe &uncheckedEvents }
     }

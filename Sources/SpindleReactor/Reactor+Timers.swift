@@ -57,7 +57,6 @@ extension Reactor {
     func expireTimers() {
         wheel.advance(to: Ticks.floor(now))
         guard wheel.hasExpired else { return }
-        recorder.begin(.timers)
         var fired = 0
         while fired < configuration.timerBudget, let action = wheel.popExpired() {
             fired += 1

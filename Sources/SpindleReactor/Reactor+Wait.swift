@@ -6,7 +6,7 @@ internal import SpindleSystem
 extension Reactor {
     /// Waits for events, at most until the next timer is due; not at all while anything is left to do.
     func wait(atMost limit: Int64) {
-        recorder.begin(.wait)
+        recorder.beginWait()
         counters.add(.waits)
         if hasWork || limit == 0 {
             driver.wait(timeout: 0, into: &events)

@@ -21,6 +21,7 @@ public final class Reactor {
     var longestCallbackTicks: UInt64 = 0
     @exclusivity(unchecked) var uncheckedCork: Cork
     @exclusivity(unchecked) var uncheckedTable = ConnectionTable()
+    @exclusivity(unchecked) var uncheckedEvents: EventBuffer
     let doorbell: Doorbell
     let recorder: TurnRecorder
 
@@ -46,26 +47,21 @@ public final class Reactor {
     // Unchecked: each is used through the accessor of its name in Reactor+State.swift, which says why.
     @exclusivity(unchecked) var uncheckedWheel: TimerWheel<TimerAction>
     @exclusivity(unchecked) var uncheckedJobs = JobQueue()
+    @exclusivity(unchecked) var uncheckedForeignJobs = JobQueue()
     @exclusivity(unchecked) var uncheckedPieces = SendPieces()
     @exclusivity(unchecked) var uncheckedReadyList: ContiguousArray<Connection> = []
     @exclusivity(unchecked) var uncheckedFlushList: ContiguousArray<Connection> = []
     @exclusivity(unchecked) var uncheckedCloseQueue = CloseQueue()
     @exclusivity(unchecked) var uncheckedReadyAcceptors: ContiguousArray<Acceptor> = []
     @exclusivity(unchecked) var uncheckedOutbox: Outbox
-    @exclusivity(unchecked) var uncheckedEvents: ContiguousArray<DriverEvent> = []
-    /// Closures of other threads. Apart from the own ones, so that neither kind keeps the other waiting.
-    var foreignJobs = JobQueue()
     var lastLogOfAcceptErrors: MonotonicInstant?
     private(set) var isStopped = false
     /// Everything ends now: new connections of this side fail at once.
     var isEnding = false
     /// Called once when the last connection is closed.
     var drained: (() -> Void)?
-    /// Called at the start of every turn: for those who bring something of their own to poll.
-    ///
-    /// Set it on the reactor's thread (`Engine.callWhenRunning`). It costs every turn what it takes, and a reactor
-    /// that sleeps takes no turns: with something to poll, have `callLater` or `ReactorHandle.submit` cause one.
-    public var turnHook: (() -> Void)?
+    private var hook: (() -> Void)?
+    private var hasHook = false
 
     /// A reactor that runs when its thread calls `run`, or turn by turn.
     package init(
@@ -89,6 +85,7 @@ public final class Reactor {
         pool = BufferPool()
         unsafe uncheckedOutbox = Outbox(reactorCount: mailroom.handles.count)
         recorder = handle.recorder
+        unsafe uncheckedEvents = EventBuffer(capacity: configuration.eventsPerWait)
         unsafe uncheckedCork = Cork(capacity: configuration.corkBytes)
         defaultIdleTimeout = configuration.idleTimeout.map { UInt64(max($0.clampedNanoseconds, 1)) } ?? 0
         driver.start()
@@ -160,8 +157,20 @@ public final class Reactor {
     private func beginTurn() {
         recorder.beginTurn(now)
         counters.add(.turns)
-        _ = table.takeRemoved()
-        turnHook?()
+        if table.hasRemoved { _ = table.takeRemoved() }
+        if hasHook { hook?() }
+    }
+
+    /// Called at the start of every turn: for those who bring something of their own to poll.
+    ///
+    /// Set it on the reactor's thread (`Engine.callWhenRunning`). It costs every turn what it takes, and a reactor
+    /// that sleeps takes no turns: with something to poll, have `callLater` or `ReactorHandle.submit` cause one.
+    public var turnHook: (() -> Void)? {
+        get { hook }
+        set {
+            hook = newValue
+            hasHook = newValue != nil
+        }
     }
 
     // MARK: Which reactor is this thread's

@@ -17,6 +17,13 @@ internal import Synchronization
         self.count = count
     }
 
+    /// Sets a run of numbers to 0.
+    @inline(__always)
+    func clear(_ range: Range<Int>) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "numbers \(range) of \(count)")
+        for index in range { unsafe cells[index].store(0, ordering: .relaxed) }
+    }
+
     @inline(__always)
     subscript(index: Int) -> UInt64 {
         get {

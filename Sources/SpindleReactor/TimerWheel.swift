@@ -100,6 +100,11 @@ struct TimerWheel<Payload> {
 
     /// Lets time pass up to `tick`; what is due by then can be taken with `popExpired`.
     mutating func advance(to tick: UInt64) {
+        if tick <= currentTick, heads[Self.arrived] < 0 { return }
+        if count == 0 {
+            currentTick = max(currentTick, tick)
+            return
+        }
         while let (wheel, start) = nextOccupiedSlot(), start <= tick {
             let slot = Int(start >> UInt64(wheel * 6)) & 63
             currentTick = max(currentTick, start)
@@ -122,6 +127,7 @@ struct TimerWheel<Payload> {
 
     /// A tick by which `advance` has something to do, never later than the first due tick; nil without timers.
     var nextTick: UInt64? {
+        if count == 0 { return nil }
         if hasExpired || heads[Self.arrived] >= 0 { return currentTick }
         return nextOccupiedSlot()?.start
     }

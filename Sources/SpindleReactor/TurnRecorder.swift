@@ -32,8 +32,10 @@ package final class TurnRecorder: Sendable {
 
     /// Places in `clockwork`.
     private enum Hand {
-        static let turn = 0
-        static let phaseStart = 1
+        /// Where the present turn's record begins.
+        static let record = 0
+        /// When the phase before the present one ended.
+        static let boundary = 1
         /// When the present wait began; 0 outside of waits.
         static let waitStart = 2
         static let busyTicks = 3
@@ -55,17 +57,16 @@ package final class TurnRecorder: Sendable {
         total = LogHistogram(in: memory)
     }
 
-    /// Where the present turn's record begins.
-    private var record: Int { Int(clockwork[Hand.turn]) * TurnRecorder.recordWords }
-
+    /// Begins a turn that the clock dates `now`.
     @inline(__always)
     func beginTurn(_ now: MonotonicInstant) {
         finishTurn()
-        let next = clockwork[Hand.turn] + 1
-        clockwork[Hand.turn] = next == UInt64(TurnRecorder.turnCount) ? 0 : next
-        let record = record
-        for word in 1..<TurnRecorder.recordWords { records[record + word] = 0 }
-        records[record] = now.nanoseconds
+        let next = clockwork[Hand.record] + UInt64(TurnRecorder.recordWords)
+        let record = next == UInt64(TurnRecorder.turnCount * TurnRecorder.recordWords) ? 0 : next
+        clockwork[Hand.record] = record
+        records.clear(Int(record)..<Int(record) + TurnRecorder.recordWords)
+        records[Int(record)] = now.nanoseconds
+        clockwork[Hand.boundary] = SystemClock.ticks()
     }
 
     private func finishTurn() {
@@ -75,22 +76,25 @@ package final class TurnRecorder: Sendable {
         clockwork[Hand.busyTicks] = 0
     }
 
+    /// From now on the reactor waits, until `end(.wait)`.
     @inline(__always)
-    func begin(_ phase: TurnPhase) {
-        let now = SystemClock.ticks()
-        clockwork[Hand.phaseStart] = now
-        if phase == .wait { clockwork[Hand.waitStart] = now }
-    }
+    func beginWait() { clockwork[Hand.waitStart] = clockwork[Hand.boundary] }
 
+    /// Ends a phase, which began where the one before it ended: one reading of the counter for each that had
+    /// something to do. One that had not is left out, and its moment goes to the next.
     @inline(__always)
-    func end(_ phase: TurnPhase, eventCount: Int = 0) {
-        let ticks = SystemClock.ticks() &- clockwork[Hand.phaseStart]
-        let record = record
-        records[record + 2 + phase.rawValue] = ticks
-        if eventCount > 0 { records[record + 1] = UInt64(eventCount) }
+    func end(_ phase: TurnPhase) {
+        let now = SystemClock.ticks()
+        let ticks = now &- clockwork[Hand.boundary]
+        clockwork[Hand.boundary] = now
+        records[Int(clockwork[Hand.record]) + 2 + phase.rawValue] = ticks
         histograms[phase.rawValue].add(ticks)
         if phase == .wait { clockwork[Hand.waitStart] = 0 } else { clockwork[Hand.busyTicks] &+= ticks }
     }
+
+    /// Keeps how many events the turn has dispatched.
+    @inline(__always)
+    func note(eventCount: Int) { records[Int(clockwork[Hand.record]) + 1] = UInt64(eventCount) }
 
     /// Counts what was done during a wait, which is not charged for it; a turn of its own in the statistics.
     @inline(__always)
@@ -98,7 +102,7 @@ package final class TurnRecorder: Sendable {
         let ticks = SystemClock.ticks() &- start
         histograms[phase.rawValue].add(ticks)
         total.add(ticks)
-        clockwork[Hand.phaseStart] &+= ticks
+        clockwork[Hand.boundary] &+= ticks
         clockwork[Hand.waitStart] &+= ticks
     }
 

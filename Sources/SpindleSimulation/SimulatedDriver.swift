@@ -26,14 +26,13 @@ internal import Synchronization
     /// Events that waits have returned so far.
     public private(set) var eventCount = 0
 
-    private let eventsPerWait: Int
+    private var takenEvents: ContiguousArray<DriverEvent> = []
     private let simulatedWaker = Waker()
     private let buffer: LentBuffer
 
     init(network: SimulatedNetwork, index: Int, configuration: ReactorConfiguration) {
         self.network = network
         self.index = index
-        eventsPerWait = configuration.eventsPerWait
         buffer = LentBuffer(capacity: configuration.receiveBufferBytes)
     }
 
@@ -48,19 +47,22 @@ internal import Synchronization
     /// Does nothing: its memory is nobody's.
     public func start() {}
 
-    /// Returns at once with what changed, at most `eventsPerWait` events, the others at the next wait.
-    public func wait(timeout: Int64, into events: inout ContiguousArray<DriverEvent>) {
-        events.removeAll(keepingCapacity: true)
+    /// Returns at once with what changed, as many events as there is room for, the others at the next wait.
+    public func wait(timeout: Int64, into events: inout EventBuffer) {
+        events.removeAll()
         buffer.takeBack()
         let wasRung = simulatedWaker.isRung.exchange(false, ordering: .acquiring)
+        let limit = events.capacity
         var taken = ContiguousArray<DriverEvent>()
-        swap(&taken, &events)
+        swap(&taken, &takenEvents)
+        taken.removeAll(keepingCapacity: true)
         let now = network.state.withLock { state in
             state.advance(to: state.now)
-            state.takeEvents(of: index, limit: eventsPerWait, into: &taken)
+            state.takeEvents(of: index, limit: limit, into: &taken)
             return state.now
         }
-        swap(&taken, &events)
+        for event in taken { events.append(event) }
+        swap(&taken, &takenEvents)
         eventCount += events.count
         if timeout == 0 || wasRung || !events.isEmpty {
             sleepsUntil = nil
