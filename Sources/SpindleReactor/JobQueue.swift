@@ -28,3 +28,13 @@ struct JobQueue {
         return job
     }
 }
+
+/// The closures of a reactor, apart by origin, so that neither kind keeps the other waiting.
+struct JobQueues {
+    /// Those that the reactor's own callbacks left.
+    var own = JobQueue()
+    /// Those of other threads.
+    var foreign = JobQueue()
+
+    var isEmpty: Bool { own.isEmpty && foreign.isEmpty }
+}

@@ -65,13 +65,13 @@ extension Reactor {
     /// Takes the jobs of foreign threads, when those that were taken before have run.
     private func takeInbox() {
         // The rest stays where its number is limited; the bit remembers it.
-        guard foreignJobs.count < configuration.jobBudget else {
+        guard jobs.foreign.count < configuration.jobBudget else {
             _ = doorbell.ring(handle.inboxBit)
             return
         }
         let taken = handle.inbox.takeAll()
         counters.add(.inboxJobs, taken.count)
-        for job in taken { foreignJobs.append(job) }
+        for job in taken { jobs.foreign.append(job) }
     }
 
     /// Shows this turn's messages to their receivers.

@@ -20,15 +20,9 @@ extension Reactor {
     }
 
     /// Closures for a later turn.
-    var jobs: JobQueue {
+    var jobs: JobQueues {
         @inline(__always) _read { yield unsafe uncheckedJobs }
         @inline(__always) _modify { yield unsafe &uncheckedJobs }
-    }
-
-    /// Closures of other threads. Apart from the own ones, so that neither kind keeps the other waiting.
-    var foreignJobs: JobQueue {
-        @inline(__always) _read { yield unsafe uncheckedForeignJobs }
-        @inline(__always) _modify { yield unsafe &uncheckedForeignJobs }
     }
 
     /// What the running callback's connection has written.

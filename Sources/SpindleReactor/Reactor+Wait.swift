@@ -22,7 +22,7 @@ extension Reactor {
 
     /// True while the next turn has something to do without any event.
     private var hasWork: Bool {
-        isStopped || !jobs.isEmpty || !foreignJobs.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty
+        isStopped || !jobs.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty
             || !flushList.isEmpty
             || !readyAcceptors.isEmpty
             || wheel.hasExpired || doorbell.isRung

@@ -46,8 +46,7 @@ public final class Reactor {
 
     // Unchecked: each is used through the accessor of its name in Reactor+State.swift, which says why.
     @exclusivity(unchecked) var uncheckedWheel: TimerWheel<TimerAction>
-    @exclusivity(unchecked) var uncheckedJobs = JobQueue()
-    @exclusivity(unchecked) var uncheckedForeignJobs = JobQueue()
+    @exclusivity(unchecked) var uncheckedJobs = JobQueues()
     @exclusivity(unchecked) var uncheckedPieces = SendPieces()
     @exclusivity(unchecked) var uncheckedReadyList: ContiguousArray<Connection> = []
     @exclusivity(unchecked) var uncheckedFlushList: ContiguousArray<Connection> = []
@@ -145,13 +144,12 @@ public final class Reactor {
 
     /// Gives up timers and jobs, and counts the jobs: some may have come from other threads.
     private func discardJobs() {
-        counters.add(.mailUndelivered, jobs.count + foreignJobs.count)
+        counters.add(.mailUndelivered, jobs.own.count + jobs.foreign.count)
         // Destroyed here and not in the assignments: what they hold may call back, undelivered messages do.
         var leftTimers = TimerWheel<TimerAction>(currentTick: wheel.currentTick)
-        var (leftJobs, leftForeignJobs) = (JobQueue(), JobQueue())
+        var leftJobs = JobQueues()
         swap(&leftTimers, &wheel)
         swap(&leftJobs, &jobs)
-        swap(&leftForeignJobs, &foreignJobs)
     }
 
     private func beginTurn() {
@@ -171,43 +169,6 @@ public final class Reactor {
             hook = newValue
             hasHook = newValue != nil
         }
-    }
-
-    // MARK: Which reactor is this thread's
-
-    /// The reactor that runs on the calling thread, or nil.
-    public static var current: Reactor? {
-        guard let pointer = unsafe SystemThread.local else { return nil }
-        // The mark is set by the reactor itself and taken back before it goes.
-        // tidy: allow banned: for callers that keep it; the loop and channels don't come this way
-        return unsafe Unmanaged<Reactor>.fromOpaque(pointer).takeUnretainedValue()
-    }
-
-    /// Runs `body` as if in a turn: for tests and for whoever drives turns by hand. What it has sent is shown at
-    /// its end, since no flush may follow.
-    package func perform<Result>(_ body: () throws -> Result) rethrows -> Result {
-        let previous = unsafe becomeCurrent()
-        defer {
-            flushMail()
-            unsafe resign(previous)
-        }
-        return try body()
-    }
-
-    @unsafe private func becomeCurrent() -> UnsafeMutableRawPointer? {
-        let previous = unsafe SystemThread.local
-        unsafe SystemThread.setLocal(Unmanaged.passUnretained(self).toOpaque())
-        return unsafe previous
-    }
-
-    @unsafe private func resign(_ previous: UnsafeMutableRawPointer?) { unsafe SystemThread.setLocal(previous) }
-
-    @inline(__always)
-    func preconditionCurrent() {
-        precondition(
-            unsafe SystemThread.local == Unmanaged.passUnretained(self).toOpaque(),
-            "reactor \(index) was called on a thread that it does not run on"
-        )
     }
 
     func nextConnectionNumber() -> UInt64 {
