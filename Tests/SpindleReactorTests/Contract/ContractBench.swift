@@ -216,7 +216,7 @@ final class ContractBench {
         #expect(reactor.table.count == 0, "connections left")
         #expect(reactor.wheel.count == 0, "timers left")
         #expect(
-            reactor.jobs.isEmpty && reactor.foreignJobs.isEmpty && reactor.readyList.isEmpty
+            reactor.jobs.isEmpty && reactor.readyList.isEmpty
                 && reactor.flushList.isEmpty,
             "work left"
         )
