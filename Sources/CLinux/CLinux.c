@@ -33,7 +33,7 @@
 
 _Static_assert(sizeof(cl_epoll_event) == sizeof(struct epoll_event), "epoll_event differs");
 
-// The numbers that Epoll.swift spells out.
+// The numbers that Epoll.swift spells out, and whose order EpollDriver.swift relies on.
 _Static_assert(EPOLLIN == 0x1 && EPOLLOUT == 0x4 && EPOLLERR == 0x8 && EPOLLHUP == 0x10, "epoll bits differ");
 _Static_assert(EPOLLPRI == 0x2, "epoll bits differ");
 _Static_assert(EPOLLRDHUP == 0x2000 && EPOLLET == 1u << 31, "epoll bits differ");
@@ -52,13 +52,14 @@ int cl_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data) {
 
 int cl_epoll_remove(int epoll, int fd) { return RESULT(epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL)); }
 
-#ifndef SYS_epoll_pwait2
-#define SYS_epoll_pwait2 441
+#ifndef __NR_epoll_pwait2
+#define __NR_epoll_pwait2 441
 #endif
 
 int cl_epoll_pwait2(int epoll, cl_epoll_event *events, int count, int64_t nanoseconds) {
     struct timespec timeout = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    return (int)RESULT(syscall(SYS_epoll_pwait2, epoll, events, count, nanoseconds < 0 ? NULL : &timeout, NULL, 0));
+    const struct timespec *limit = nanoseconds < 0 ? NULL : &timeout;
+    return (int)cl_system_call(__NR_epoll_pwait2, epoll, (long)events, count, (long)limit, 0, 0);
 }
 
 int cl_eventfd(void) { return RESULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
@@ -197,7 +198,7 @@ long cl_library_system_call(long number, long a, long b, long c, long d, long e,
 
 ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count) {
     struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
-    return RESULT(syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL));
+    return cl_system_call(__NR_sendmsg, fd, (long)&message, MSG_NOSIGNAL, 0, 0, 0);
 }
 
 int cl_shutdown_writes(int fd) { return RESULT(shutdown(fd, SHUT_WR)); }

@@ -4,8 +4,8 @@ internal import SpindleSystem
 
 /// A connection found in the table, not counted as a reference: that would cost each event two atomic operations.
 ///
-/// The table keeps what was removed until `takeRemoved`, which no callback calls, so it lives for as long as the
-/// reactor works on one event or timer. It must not be kept longer.
+/// The table keeps what was removed until the flush of the turn, so it lives for as long as the reactor works on one
+/// event or timer. It must not be kept longer.
 @safe struct BorrowedConnection {
     private let reference: Unmanaged<Connection>
 

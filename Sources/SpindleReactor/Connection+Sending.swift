@@ -7,11 +7,12 @@ extension Connection {
         reactor.preconditionCurrent()
         guard !bytes.isEmpty else { return }
         if reactor.corked == token, state.isPlain, reactor.cork.append(bytes) { return }
-        writeUncorked(bytes)
+        writeTheLongWay(bytes)
     }
 
+    /// When something is special about the connection, another one's callback runs or none, or the cork is full.
     @inline(never)
-    private func writeUncorked(_ bytes: Span<UInt8>) {
+    private func writeTheLongWay(_ bytes: Span<UInt8>) {
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
         guard reactor.corked == token, queue.isEmpty else { return enqueue(bytes) }
         if reactor.cork.append(bytes) { return }

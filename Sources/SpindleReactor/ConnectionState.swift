@@ -90,18 +90,13 @@ struct ConnectionState {
         phase == .open && flags.isDisjoint(with: [.pausedByProtocol, .pausedByWatermark, .inputEnded])
     }
 
-    /// True for almost every event: `mayRead`, `acceptsWrites` and `isQuiet` at once.
+    /// True for almost every event: `mayRead` and `acceptsWrites`, nothing is unsent, and `nextAction` is `.nothing`.
     var isPlain: Bool { phase == .open && flags.isDisjoint(with: .special) }
 
     var acceptsWrites: Bool { phase == .open && flags.isDisjoint(with: [.outputEnding, .outputBroken]) }
 
     /// True while the protocol object is to be told things.
     var isLive: Bool { phase == .open || phase == .draining }
-
-    /// True when `nextAction(unsentBytes: 0, …)` is certain to be `.nothing`: the quick way out of every echo.
-    var isQuiet: Bool {
-        phase == .open && flags.isDisjoint(with: [.outputWaited, .aboveWatermark, .outputEnding])
-    }
 
     mutating func established() {
         precondition(phase == .connecting, "established in phase \(phase)")

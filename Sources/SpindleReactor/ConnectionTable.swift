@@ -70,6 +70,7 @@ struct ConnectionTable {
         count -= 1
     }
 
+    /// True while connections that were removed wait to be let go of.
     var hasRemoved: Bool { !removed.isEmpty }
 
     /// The connections that were removed, for the caller to let go of: between callbacks, when nobody uses them.

@@ -8,6 +8,8 @@ extension Reactor {
         if !flushList.isEmpty { flushOutput() }
         if counters[.bufferedBytes] > UInt64(configuration.reactorWriteLimitBytes) { shedOverReactorLimit() }
         if !closeQueue.isEmpty { closeEnded() }
+        // Before the wait, which may be long; no event or timer is being worked on that borrows one of them.
+        if table.hasRemoved { _ = table.takeRemoved() }
         if isEnding, drained != nil, table.count == 0 { drained.take()?() }
         // Last: whatever this phase has sent is shown before the reactor sleeps.
         flushMail()
@@ -36,7 +38,8 @@ extension Reactor {
     /// Does what follows from the connection's state, until nothing does.
     @inline(__always)
     func settle(_ connection: Connection) {
-        if !connection.state.isPlain { act(on: connection) }
+        guard connection.state.isPlain else { return act(on: connection) }
+        assert(connection.queue.isEmpty, "unsent bytes, and no flag says so")
     }
 
     private func act(on connection: Connection) {

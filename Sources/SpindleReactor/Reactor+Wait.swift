@@ -25,7 +25,7 @@ extension Reactor {
         isStopped || !jobs.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty
             || !flushList.isEmpty
             || !readyAcceptors.isEmpty
-            || wheel.hasExpired || doorbell.isRung
+            || wheel.hasExpired || doorbell.isRung || table.hasRemoved
     }
 
     private func sleep(atMost limit: Int64) {

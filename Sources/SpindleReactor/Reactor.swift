@@ -59,8 +59,13 @@ public final class Reactor {
     var isEnding = false
     /// Called once when the last connection is closed.
     var drained: (() -> Void)?
-    private var hook: (() -> Void)?
-    private var hasHook = false
+    /// Called at the start of every turn: for those who bring something of their own to poll.
+    ///
+    /// Set it on the reactor's thread (`Engine.callWhenRunning`). It costs every turn what it takes, and a reactor
+    /// that sleeps takes no turns: with something to poll, have `callLater` or `ReactorHandle.submit` cause one.
+    public var turnHook: (() -> Void)? { didSet { hasTurnHook = turnHook != nil } }
+    /// What every turn asks: the closure itself would be checked and counted for the answer.
+    private var hasTurnHook = false
 
     /// A reactor that runs when its thread calls `run`, or turn by turn.
     package init(
@@ -155,20 +160,7 @@ public final class Reactor {
     private func beginTurn() {
         recorder.beginTurn(now)
         counters.add(.turns)
-        if table.hasRemoved { _ = table.takeRemoved() }
-        if hasHook { hook?() }
-    }
-
-    /// Called at the start of every turn: for those who bring something of their own to poll.
-    ///
-    /// Set it on the reactor's thread (`Engine.callWhenRunning`). It costs every turn what it takes, and a reactor
-    /// that sleeps takes no turns: with something to poll, have `callLater` or `ReactorHandle.submit` cause one.
-    public var turnHook: (() -> Void)? {
-        get { hook }
-        set {
-            hook = newValue
-            hasHook = newValue != nil
-        }
+        if hasTurnHook { turnHook?() }
     }
 
     func nextConnectionNumber() -> UInt64 {

@@ -71,10 +71,10 @@ extension NetworkState {
 
     // MARK: Waiting
 
-    /// Up to `limit` events of the driver; the others stay on its list.
-    mutating func takeEvents(of driver: Int, limit: Int, into events: inout ContiguousArray<DriverEvent>) {
+    /// As many events of the driver as there is room for; the others stay on its list.
+    mutating func takeEvents(of driver: Int, into events: inout EventBuffer) {
         if faults.extraEvents > 0 { addExtraEvents(of: driver) }
-        while events.count < limit, let entry = readyLists[driver].popFirst() {
+        while events.count < events.capacity, let entry = readyLists[driver].popFirst() {
             if let event = event(for: entry, driver: driver) { events.append(event) }
         }
     }

@@ -26,7 +26,6 @@ internal import Synchronization
     /// Events that waits have returned so far.
     public private(set) var eventCount = 0
 
-    private var takenEvents: ContiguousArray<DriverEvent> = []
     private let simulatedWaker = Waker()
     private let buffer: LentBuffer
 
@@ -52,17 +51,11 @@ internal import Synchronization
         events.removeAll()
         buffer.takeBack()
         let wasRung = simulatedWaker.isRung.exchange(false, ordering: .acquiring)
-        let limit = events.capacity
-        var taken = ContiguousArray<DriverEvent>()
-        swap(&taken, &takenEvents)
-        taken.removeAll(keepingCapacity: true)
         let now = network.state.withLock { state in
             state.advance(to: state.now)
-            state.takeEvents(of: index, limit: limit, into: &taken)
+            state.takeEvents(of: index, into: &events)
             return state.now
         }
-        for event in taken { events.append(event) }
-        swap(&taken, &takenEvents)
         eventCount += events.count
         if timeout == 0 || wasRung || !events.isEmpty {
             sleepsUntil = nil

@@ -18,12 +18,10 @@ package import SpindleCore
     }
 
     /// The event bits, checked against the headers in CLinux.c. Computed: a stored one costs a once-check a use.
-    @inlinable public static var readable: UInt32 { 0x1 }
-    @inlinable public static var writable: UInt32 { 0x4 }
-    @inlinable public static var peerClosed: UInt32 { 0x2000 }
-    @inlinable public static var hangUp: UInt32 { 0x10 }
-    @inlinable public static var error: UInt32 { 0x8 }
-    @inlinable public static var urgent: UInt32 { 0x2 }
+    package static var readable: UInt32 { 0x1 }
+    private static var writable: UInt32 { 0x4 }
+    private static var peerClosed: UInt32 { 0x2000 }
+    private static var urgent: UInt32 { 0x2 }
     private static var edgeTriggered: UInt32 { 1 << 31 }
 
     private let descriptor: Descriptor

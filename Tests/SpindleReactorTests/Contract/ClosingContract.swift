@@ -49,6 +49,30 @@ extension Contract {
             }
         }
 
+        @Test("a connection that was closed is let go of before its reactor waits", arguments: DriverKind.allCases)
+        func letGo(kind: DriverKind) throws {
+            final class Aborting: StreamProtocol {
+                let transport: any StreamTransport
+                init(_ transport: any StreamTransport) { self.transport = transport }
+                func dataReceived(_ bytes: Span<UInt8>) { transport.abortConnection() }
+            }
+            final class Sighting { weak var transport: (any StreamTransport)? }
+            try withBench(kind) { bench in
+                let seen = Sighting()
+                let address = try bench.listen(
+                    factory: ClosureFactory {
+                        seen.transport = $0
+                        return Aborting($0)
+                    }
+                )
+                let client = try bench.connect(to: address)
+                bench.turn("a connection stands") { seen.transport != nil }
+                client.send("x")
+                bench.turn("it was closed") { bench.counter(.closed) == 1 }
+                #expect(seen.transport == nil)
+            }
+        }
+
         @Test(
             "C18: what the peer sends after loseConnection costs it no byte of the answer",
             arguments: DriverKind.allCases,

@@ -216,8 +216,7 @@ final class ContractBench {
         #expect(reactor.table.count == 0, "connections left")
         #expect(reactor.wheel.count == 0, "timers left")
         #expect(
-            reactor.jobs.isEmpty && reactor.readyList.isEmpty
-                && reactor.flushList.isEmpty,
+            reactor.jobs.isEmpty && reactor.readyList.isEmpty && reactor.flushList.isEmpty,
             "work left"
         )
         #expect(reactor.closeQueue.isEmpty && reactor.readyAcceptors.isEmpty, "work left")
