@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """compare.py: is server B dearer than server A? Measured in turn, byte for byte verified.
 
-Two figures of one machine taken minutes apart say nothing; two taken seconds apart, many times
-over, do. So the servers run in turn, A B A B ..., each round with a fresh process, the server
-pinned to CPU 0 and echo_load to CPU 1, and what is reported is the median of the paired ratios
-B/A with its 95 % bootstrap interval. A figure is missed only if the whole interval lies beyond
+Two figures of one machine taken minutes apart say nothing; two taken a fifth of a second apart, many
+times over, do. So each round starts both servers, connects an echo_load to each, and has them work in
+turn, A B B A ..., a slice of 0.2 s each; servers pinned to CPU 0, clients to CPU 1. A round's ratio is
+the median of B/A over its slices; reported is the median of the rounds with its 95 % bootstrap interval. A figure is missed only if the whole interval lies beyond
 the limit; if the interval contains it, take more rounds.
 
     compare.py --a floor --b 'spindle=.build/release/spindle echo --cores 1 --listen tcp:port={port}' \\
@@ -51,8 +51,14 @@ def bootstrap_interval(values, resamples=BOOTSTRAP_RESAMPLES):
     return medians[int(resamples * 0.025)], medians[int(resamples * 0.975) - 1]
 
 
+def round_ratio(a, b, metric):
+    """B over A in one round: of the slices that followed each other, where it has some."""
+    slices = zip(a.get("slices", [a]), b.get("slices", [b]))
+    return statistics.median(y[metric] / x[metric] for x, y in slices)
+
+
 def ratio_summary(pairs, metric):
-    ratios = [b[metric] / a[metric] for a, b in pairs]
+    ratios = [round_ratio(a, b, metric) for a, b in pairs]
     low, high = bootstrap_interval(ratios)
     return {"median": statistics.median(ratios), "low": low, "high": high, "ratios": ratios}
 
@@ -78,12 +84,11 @@ def compare(server_a, server_b, workload, arguments):
         a, b = server_a.name[:13], server_b.name[:13]
         print(f"  {'':>5}  {a:>13} {b:>13}  {'':>6}  {a:>11} {b:>11}")
     for number in range(1, arguments.rounds + 1):
-        a = servers.measure(server_a, workload, arguments)
-        b = servers.measure(server_b, workload, arguments)
+        a, b = servers.measure((server_a, server_b), workload, arguments)
         pairs.append((a, b))
         if not arguments.json:
-            print(f"  {number:>5}  {a[CPU]:>13.1f} {b[CPU]:>13.1f}  {b[CPU] / a[CPU]:>6.3f}"
-                  f"  {a[RATE]:>11.0f} {b[RATE]:>11.0f}  {b[RATE] / a[RATE]:>6.3f}", flush=True)
+            print(f"  {number:>5}  {a[CPU]:>13.1f} {b[CPU]:>13.1f}  {round_ratio(a, b, CPU):>6.3f}"
+                  f"  {a[RATE]:>11.0f} {b[RATE]:>11.0f}  {round_ratio(a, b, RATE):>6.3f}", flush=True)
     result = {
         "workload": workload._asdict(),
         "a": {"name": server_a.name, "command": server_a.command},
@@ -178,13 +183,6 @@ def per_message(counts_low, counts_high, low, high):
     }
 
 
-def run_counted_load(instance, workload, messages, arguments):
-    servers.run_load(
-        instance, workload, arguments,
-        seconds=arguments.counting_limit, warmup=0, messages=messages, with_cpu=False,
-    )
-
-
 def callgrind_counts(server, workload, messages, arguments):
     """User-space instructions of one run with exactly `messages` echoes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -192,7 +190,7 @@ def callgrind_counts(server, workload, messages, arguments):
         # --trace-children stays off: a server that forks is not what this measures.
         wrapper = ["valgrind", "--tool=callgrind", "-q", f"--callgrind-out-file={out}"]
         with servers.running(server, arguments, wrapper) as instance:
-            run_counted_load(instance, workload, messages, arguments)
+            servers.run_counted_load(instance, workload, messages, arguments)
         text = out.read_text() if out.exists() else ""
     total = callgrind_total(text)
     if total is None:
@@ -211,7 +209,7 @@ def malloc_counts(server, workload, messages, arguments):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "out"
         with servers.running(server, arguments, malloc_counter(out)) as instance:
-            run_counted_load(instance, workload, messages, arguments)
+            servers.run_counted_load(instance, workload, messages, arguments)
         if not out.exists():
             raise CompareError(f"{server.name}: left no count of allocations; it printed:\n{instance.output().strip()}")
         return json.loads(out.read_text())
@@ -230,7 +228,7 @@ def strace_counts(server, workload, messages, arguments):
         # appears after the server's end.
         wrapper = ["strace", "-D", "-f", "-c", "-U", "calls,errors,name", "-o", str(out), "--"]
         with servers.running(server, arguments, wrapper) as instance:
-            run_counted_load(instance, workload, messages, arguments)
+            servers.run_counted_load(instance, workload, messages, arguments)
         deadline = time.monotonic() + servers.STOP_LIMIT_INSTRUMENTED
         while True:
             text = out.read_text() if out.exists() else ""

@@ -22,10 +22,12 @@
 //
 // Phases: connect; greet (one message on every connection); warm up; settle; measure; settle.
 // --messages N measures exactly N messages (callgrind and strace need that), with --duration as
-// the limit.
+// the limit. --slices measures once for every line on stdin, until its end: two generators, each at
+// its server, are told to go in turn, so that what the machine does meets both alike.
 //
 // Usage: echo_load --connect HOST:PORT [--connections 64] [--size 64] [--depth 1]
-//                  [--duration 2] [--warmup 0.5] [--messages N] [--cpu K] [--server-pid P] [--json]
+//                  [--duration 2] [--warmup 0.5] [--messages N] [--cpu K] [--server-pid P] [--slices]
+//                  [--json]
 //
 // Exit: 0; 1 wrong, lost or surplus bytes; 64 usage; 69 cannot connect; 71 the system refused.
 
@@ -60,6 +62,7 @@ static struct {
     uint64_t message_limit;  // 0: none.
     int cpu;
     pid_t server_pid;
+    bool slices;
     bool json;
 } options = {
     .connection_count = 64,
@@ -372,8 +375,8 @@ static void parse_arguments(int argument_count, char **arguments) {
         {"size", required_argument, NULL, 's'},     {"depth", required_argument, NULL, 'd'},
         {"duration", required_argument, NULL, 't'}, {"warmup", required_argument, NULL, 'w'},
         {"messages", required_argument, NULL, 'm'}, {"cpu", required_argument, NULL, 'k'},
-        {"server-pid", required_argument, NULL, 'p'}, {"json", no_argument, NULL, 'j'},
-        {NULL, 0, NULL, 0},
+        {"server-pid", required_argument, NULL, 'p'}, {"slices", no_argument, NULL, 'l'},
+        {"json", no_argument, NULL, 'j'},           {NULL, 0, NULL, 0},
     };
     int flag;
     while ((flag = getopt_long(argument_count, arguments, "", flags, NULL)) != -1) {
@@ -396,6 +399,7 @@ static void parse_arguments(int argument_count, char **arguments) {
         case 'p':
             options.server_pid = (pid_t)parse_integer("--server-pid", optarg, 1, 1 << 30);
             break;
+        case 'l': options.slices = true; break;
         case 'j': options.json = true; break;
         default: exit(EX_USAGE);
         }
@@ -404,6 +408,35 @@ static void parse_arguments(int argument_count, char **arguments) {
     if (options.endpoint.sin_port == 0) fail(EX_USAGE, "--connect HOST:PORT is missing");
     if (options.duration_s < 0) options.duration_s = options.message_limit > 0 ? 60 : 2;
     if (options.duration_s == 0) fail(EX_USAGE, "--duration 0 measures nothing");
+}
+
+// Starts and ends with nothing in flight and the server asleep.
+static struct result measure(clockid_t server_clock) {
+    struct result result = {0};
+    sleep_ns(settle_ns);
+    uint64_t server_start = options.server_pid > 0 ? cpu_clock_ns(server_clock) : 0;
+    uint64_t client_start = cpu_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    result.elapsed_ns = run_phase(options.depth, options.duration_s, options.message_limit);
+    result.client_cpu_ns = cpu_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - client_start;
+    sleep_ns(settle_ns);
+    if (options.server_pid > 0) result.server_cpu_ns = cpu_clock_ns(server_clock) - server_start;
+    result.messages = completed_in_phase;
+    // Surplus bytes would have arrived by now.
+    serve_events(0);
+    if (options.message_limit > 0 && result.messages < options.message_limit)
+        fail(EX_TEMPFAIL, "only %lu of %lu messages in %g s", result.messages,
+             options.message_limit, options.duration_s);
+    return result;
+}
+
+static void report(const struct result *result) {
+    double seconds = (double)result->elapsed_ns / 1e9;
+    if (options.json) {
+        print_json(result, seconds);
+    } else {
+        print_text(result, seconds);
+    }
+    if (fflush(stdout) != 0) fail(EX_IOERR, "cannot write the result: %s", strerror(errno));
 }
 
 int main(int argument_count, char **arguments) {
@@ -428,26 +461,11 @@ int main(int argument_count, char **arguments) {
     run_phase(1, 30, (uint64_t)options.connection_count);
     if (options.warmup_s > 0) run_phase(options.depth, options.warmup_s, 0);
 
-    struct result result = {0};
-    sleep_ns(settle_ns);
-    uint64_t server_start = options.server_pid > 0 ? cpu_clock_ns(server_clock) : 0;
-    uint64_t client_start = cpu_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    result.elapsed_ns = run_phase(options.depth, options.duration_s, options.message_limit);
-    result.client_cpu_ns = cpu_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - client_start;
-    sleep_ns(settle_ns);
-    if (options.server_pid > 0) result.server_cpu_ns = cpu_clock_ns(server_clock) - server_start;
-    result.messages = completed_in_phase;
-    // Surplus bytes would have arrived by now.
-    serve_events(0);
-
-    if (options.message_limit > 0 && result.messages < options.message_limit)
-        fail(EX_TEMPFAIL, "only %lu of %lu messages in %g s", result.messages,
-             options.message_limit, options.duration_s);
-    double seconds = (double)result.elapsed_ns / 1e9;
-    if (options.json) {
-        print_json(&result, seconds);
-    } else {
-        print_text(&result, seconds);
-    }
+    char line[16];
+    do {
+        if (options.slices && fgets(line, sizeof line, stdin) == NULL) break;
+        struct result result = measure(server_clock);
+        report(&result);
+    } while (options.slices);
     return 0;
 }

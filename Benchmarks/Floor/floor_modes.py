@@ -45,7 +45,7 @@ def floor_modes(workload, arguments):
         for _ in range(rounds):
             for flags in modes:
                 server = servers.Server(" ".join(flags), servers.floor_command(flags))
-                results[tuple(flags)].append(servers.measure(server, workload, arguments, seconds))
+                results[tuple(flags)] += servers.measure([server], workload, arguments, seconds)
         return sorted(results.items(), key=lambda item: sign * median_of(item[1]))
 
     first = run_in_turn(list(mode_candidates(workload)), arguments.first_rounds, arguments.first_seconds)

@@ -15,10 +15,12 @@ import json
 import os
 import pathlib
 import re
+import select
 import shlex
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -37,6 +39,9 @@ STOP_LIMIT = 5
 STOP_LIMIT_INSTRUMENTED = 60
 STORM_LIMIT = 60  # For one storm: opening, closing, tail.
 LOAD_OVERHEAD_LIMIT = 120  # Connecting, greeting, draining: on top of warm-up and measuring.
+
+# A turn of one server, in seconds.
+SLICE = 0.2
 
 # The look-behind keeps the colons of [::1]:7000 from passing as the one before the port.
 LISTENING = re.compile(r"listening on [^\n]*?(?<=[\]\w.*]):(\d+)\b", re.IGNORECASE)
@@ -195,6 +200,9 @@ class Running:
             self.process.wait()
         self._last_output = self.output()
 
+    def last_lines(self):
+        return "\n".join(f"  server: {line}" for line in self.output().strip().splitlines()[-10:])
+
     def counters(self):
         """The line of JSON that the server printed at its end, if it did."""
         for line in reversed(self.output().splitlines()):
@@ -215,15 +223,14 @@ def run_client(instance, command, limit):
     except subprocess.TimeoutExpired as error:
         raise CompareError(f"{instance.server.name}: {client} took more than {limit} s") from error
     if done.returncode != 0:
-        printed = instance.output().strip().splitlines()[-10:]
         raise CompareError(
             f"{instance.server.name}: {client} ended with {done.returncode}: {done.stderr.strip()}\n"
-            + "\n".join(f"  server: {line}" for line in printed)
+            + instance.last_lines()
         )
     return done.stdout
 
 
-def run_load(instance, workload, arguments, *, seconds, warmup, messages=None, with_cpu=True):
+def load_command(instance, workload, arguments, *, seconds, warmup, with_cpu=True):
     command = [
         str(LOAD), "--json",
         "--connect", f"127.0.0.1:{instance.port}",
@@ -234,24 +241,84 @@ def run_load(instance, workload, arguments, *, seconds, warmup, messages=None, w
         "--warmup", str(warmup),
         "--cpu", str(arguments.client_cpu),
     ]
-    if messages:
-        command += ["--messages", str(messages)]
-    if with_cpu:
-        command += ["--server-pid", str(instance.process.pid)]
-    return json.loads(run_client(instance, command, seconds + warmup + LOAD_OVERHEAD_LIMIT))
+    return command + (["--server-pid", str(instance.process.pid)] if with_cpu else [])
 
 
-def measure(server, workload, arguments, seconds=None):
-    """One round: a fresh process, one measured interval."""
-    with running(server, arguments) as instance:
-        result = run_load(
-            instance, workload, arguments, seconds=seconds or arguments.seconds, warmup=arguments.warmup
+def run_counted_load(instance, workload, messages, arguments):
+    """Exactly so many messages, untimed."""
+    limit = arguments.counting_limit
+    command = load_command(instance, workload, arguments, seconds=limit, warmup=0, with_cpu=False)
+    run_client(instance, [*command, "--messages", str(messages)], limit + LOAD_OVERHEAD_LIMIT)
+
+
+class Load:
+    """A load generator that stays connected to a server and measures a slice of time when told to."""
+
+    def __init__(self, instance, workload, arguments):
+        self.instance = instance
+        command = load_command(instance, workload, arguments, seconds=SLICE, warmup=arguments.warmup)
+        self._errors = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [*command, "--slices"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
+
+    def slice(self):
+        with contextlib.suppress(BrokenPipeError):  # Ended: it has said why.
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
+        ready, _, _ = select.select([self._process.stdout], [], [], LOAD_OVERHEAD_LIMIT)
+        if not ready:
+            raise CompareError(f"{self.instance.server.name}: echo_load took more than {LOAD_OVERHEAD_LIMIT} s")
+        if line := self._process.stdout.readline():
+            return json.loads(line)
+        code = self._process.wait()
+        self._errors.seek(0)
+        raise CompareError(
+            f"{self.instance.server.name}: echo_load ended with {code}: {self._errors.read().strip()}\n"
+            + self.instance.last_lines()
+        )
+
+    def close(self):
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+
+def measure(under_test, workload, arguments, seconds=None):
+    """One round: fresh processes, all connected; slices of time in turn. A result for each server.
+
+    The turns are short because a virtual machine's CPUs are moved about by its host every few seconds, and
+    then everything between them costs up to four times as much: both servers have to meet that alike. The
+    order is turned round each time (A B, B A), so that a drift cancels out.
+    """
+    with contextlib.ExitStack() as stack:
+        instances = [stack.enter_context(running(server, arguments)) for server in under_test]
+        loads = [stack.enter_context(contextlib.closing(Load(each, workload, arguments))) for each in instances]
+        slices = [[] for _ in loads]
+        for load in loads:
+            load.slice()  # Waits until this one is connected and warm; not counted.
+        for number in range(max(1, round((seconds or arguments.seconds) / SLICE))):
+            order = range(len(loads)) if number % 2 == 0 else reversed(range(len(loads)))
+            for index in order:
+                slices[index].append(loads[index].slice())
+    return [summary(instance, taken) for instance, taken in zip(instances, slices)]
+
+
+def summary(instance, slices):
+    """A round of one server: the medians of its slices, and what the server itself counted."""
+    result = {name: statistics.median(each[name] for each in slices) for name in (CPU, RATE, "client_cpu_share")}
+    result["slices"] = [{name: each[name] for name in (CPU, RATE)} for each in slices]
     result["server_counters"] = instance.counters()
     if counters := result["server_counters"]:
         for name in COUNTED_CALLS:
             if name in counters:
-                result[f"{name}_per_message"] = counters[name] / result["messages_with_warmup"]
+                result[f"{name}_per_message"] = counters[name] / slices[-1]["messages_with_warmup"]
     return result
 
 
