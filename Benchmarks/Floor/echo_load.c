@@ -33,6 +33,7 @@
 
 #define _GNU_SOURCE
 #include "client.h"
+#include "latencies.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -88,15 +89,6 @@ struct stream {
     uint32_t oldest_slot, newest_slot;
 };
 
-// Latencies: 64 buckets for each power of two, so a bucket is at most 1.6 % wide.
-enum { SUB_BUCKET_BITS = 6, BUCKET_COUNT = (65 - SUB_BUCKET_BITS) << SUB_BUCKET_BITS };
-
-static struct {
-    uint64_t counts[BUCKET_COUNT];
-    uint64_t total;
-    uint64_t max_ns;
-} latencies;
-
 static unsigned char pattern[PATTERN_PERIOD_BYTES + READ_BYTES];
 static unsigned char received[READ_BYTES];
 static struct stream *streams;
@@ -108,42 +100,6 @@ static uint64_t messages_to_send;  // How many may still be submitted.
 static uint64_t in_flight;
 static uint64_t completed_in_phase;
 static uint64_t completed_before;  // In earlier phases: what the server's own counters include.
-
-// Latency histogram
-
-static uint32_t bucket_of(uint64_t value_ns) {
-    if (value_ns < (1u << SUB_BUCKET_BITS)) return (uint32_t)value_ns;
-    uint32_t shift = 63 - (uint32_t)__builtin_clzll(value_ns) - SUB_BUCKET_BITS;
-    return ((shift + 1) << SUB_BUCKET_BITS) +
-           ((uint32_t)(value_ns >> shift) & ((1u << SUB_BUCKET_BITS) - 1));
-}
-
-static uint64_t highest_of_bucket(uint32_t bucket) {
-    if (bucket < (1u << SUB_BUCKET_BITS)) return bucket;
-    uint32_t shift = (bucket >> SUB_BUCKET_BITS) - 1;
-    uint64_t lowest = ((uint64_t)(bucket & ((1u << SUB_BUCKET_BITS) - 1)) + (1u << SUB_BUCKET_BITS))
-                      << shift;
-    return lowest + (1ull << shift) - 1;
-}
-
-static void record_latency(uint64_t latency_ns) {
-    latencies.counts[bucket_of(latency_ns)]++;
-    latencies.total++;
-    if (latency_ns > latencies.max_ns) latencies.max_ns = latency_ns;
-}
-
-static uint64_t percentile_ns(double fraction) {
-    uint64_t rank = (uint64_t)((double)latencies.total * fraction);
-    uint64_t seen = 0;
-    for (uint32_t bucket = 0; bucket < BUCKET_COUNT; bucket++) {
-        seen += latencies.counts[bucket];
-        if (seen > rank) {
-            uint64_t highest = highest_of_bucket(bucket);
-            return highest < latencies.max_ns ? highest : latencies.max_ns;
-        }
-    }
-    return latencies.max_ns;
-}
 
 // Pattern
 

@@ -10,7 +10,10 @@
 // - `tail` and `head` are on own 128-byte lines (the prefetcher fetches lines in pairs), next to
 //   the *cached* copy of the other side's index: a line crosses cores only when the cached copy
 //   says full or empty, not per value.
-// - The tail is published and the bell rung once per batch. Ringing is an atomic OR, *always*
+// - With --publish slot there is no tail to look at: the first slot of a batch says where the batch
+//   ends, and a consumer that waits there needs no other line. With --publish tail a batch is shown
+//   by the tail, the textbook way. Which is the faster changes with how near the CPUs are.
+// - A batch is published and the bell rung once. Ringing is an atomic OR, *always*
 //   executed: it is the fence between "value published" and "is the receiver asleep?". The load
 //   of `sleeping` that follows hits the line that the OR already owns.
 // - An idle sender costs the receiver nothing: it looks at one word.
@@ -30,13 +33,14 @@
 //
 // Usage: spsc_ring [--cpus 0,1] [--values 20000000] [--batch 16] [--capacity 1024]
 //                  [--round-trips 200000] [--sleeps 2000] [--rounds 5]
-//                  [--prefetch 32] [--idle-pauses 16] [--json]
+//                  [--prefetch 32] [--idle-pauses 16] [--publish slot|tail] [--json]
 //
 // How near two virtual CPUs are is the host's choice and changes by the minute (8 to 100 ns per
 // value were seen on one machine), so compare only with a run that took turns with this one.
 
 #define _GNU_SOURCE
 #include "client.h"
+#include "ring.h"
 
 #include <getopt.h>
 #include <pthread.h>
@@ -46,8 +50,6 @@
 #include <sys/eventfd.h>
 
 enum {
-    LINE_BYTES = 128,
-    PAYLOAD_BYTES = 48,
     CAPACITY_MAX = 1 << 16,
     ROUNDS_MAX = 101,
     SLEEPS_MAX = 1000000,
@@ -56,32 +58,6 @@ enum {
 
 // How long the target is left asleep before it is woken, so that its core has gone idle.
 static const uint64_t idle_before_wake_ns = 100000;
-
-struct value {
-    uint64_t number;
-    uint64_t words[3];
-};
-
-struct slot {
-    _Alignas(64) uint32_t handler;
-    _Alignas(8) unsigned char payload[PAYLOAD_BYTES];
-};
-_Static_assert(sizeof(struct slot) == 64, "a slot is one cache line");
-_Static_assert(sizeof(struct value) == 32, "the value is 32 bytes");
-
-struct ring {
-    // The producer's line.
-    _Alignas(LINE_BYTES) _Atomic uint64_t tail;
-    uint64_t next;         // Written but not published up to here.
-    uint64_t cached_head;  // What the producer last saw of `head`.
-    // The consumer's line.
-    _Alignas(LINE_BYTES) _Atomic uint64_t head;
-    uint64_t cached_tail;
-    // Never written after the start.
-    _Alignas(LINE_BYTES) uint64_t mask;
-    uint64_t prefetch_slots;
-    struct slot *slots;
-};
 
 // One receiver: who has mail for it, whether it sleeps, and what wakes it.
 struct receiver {
@@ -108,6 +84,7 @@ static struct {
     int rounds;
     uint64_t prefetch_slots;  // 0: none.
     int idle_pauses;
+    bool in_slots;
     bool json;
 } options = {
     .cpus = {0, 1},
@@ -119,6 +96,7 @@ static struct {
     .rounds = 5,
     .prefetch_slots = 32,
     .idle_pauses = 16,
+    .in_slots = true,
 };
 
 static struct ring rings[2];  // [0] from endpoint 0 to 1, [1] back.
@@ -136,25 +114,7 @@ static inline void pause_briefly(void) {
 #endif
 }
 
-// Ring
-
-// False: the ring is full, also after looking at the consumer's index again.
-static inline bool push(struct ring *ring, const struct value *value) {
-    if (ring->next - ring->cached_head > ring->mask) {
-        ring->cached_head = atomic_load_explicit(&ring->head, memory_order_acquire);
-        if (ring->next - ring->cached_head > ring->mask) return false;
-    }
-    struct slot *slot = &ring->slots[ring->next & ring->mask];
-    __builtin_prefetch(&ring->slots[(ring->next + ring->prefetch_slots) & ring->mask], 1);
-    slot->handler = 1;
-    memcpy(slot->payload, value, sizeof *value);
-    ring->next++;
-    return true;
-}
-
-static inline void publish(struct ring *ring) {
-    atomic_store_explicit(&ring->tail, ring->next, memory_order_release);
-}
+// Ring and doorbell
 
 static inline void ring_doorbell(struct receiver *receiver) {
     atomic_fetch_or_explicit(&receiver->doorbell, 1, memory_order_seq_cst);
@@ -172,8 +132,11 @@ static inline uint64_t drain(struct ring *ring) {
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     uint64_t start = head;
     uint64_t expected = expected_number[ring - rings];
-    ring->cached_tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-    for (; head != ring->cached_tail; head++) {
+    uint64_t end = head;
+    for (;; head++) {
+        // In slots, each batch has to be looked for; the tail is told once for all.
+        if (head == end && (head == start || ring->in_slots)) end = published_end(ring, head);
+        if (head == end) break;
         const struct slot *slot = &ring->slots[head & ring->mask];
         struct value value;
         memcpy(&value, slot->payload, sizeof value);
@@ -264,7 +227,8 @@ static void *run_partner(void *argument) {
 static void reset(void) {
     for (int i = 0; i < 2; i++) {
         struct ring *ring = &rings[i];
-        ring->tail = ring->head = ring->next = ring->cached_head = ring->cached_tail = 0;
+        ring->tail = ring->head = ring->next = ring->batch_start = ring->cached_head = 0;
+        memset(ring->slots, 0, options.capacity * sizeof(struct slot));
         expected_number[i] = 0;
         receivers[i].doorbell = 0;
         receivers[i].sleeping = 0;
@@ -372,7 +336,7 @@ static void prepare(void) {
         rings[i].prefetch_slots = options.prefetch_slots;
         rings[i].slots = aligned_alloc(LINE_BYTES, options.capacity * sizeof(struct slot));
         if (rings[i].slots == NULL) fail(EX_OSERR, "no memory");
-        memset(rings[i].slots, 0, options.capacity * sizeof(struct slot));
+        rings[i].in_slots = options.in_slots;
         struct receiver *receiver = &receivers[i];
         receiver->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         receiver->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -400,6 +364,7 @@ static void parse_arguments(int argument_count, char **arguments) {
         {"round-trips", required_argument, NULL, 't'}, {"sleeps", required_argument, NULL, 's'},
         {"rounds", required_argument, NULL, 'r'},   {"json", no_argument, NULL, 'j'},
         {"prefetch", required_argument, NULL, 'p'}, {"idle-pauses", required_argument, NULL, 'i'},
+        {"publish", required_argument, NULL, 'u'},
         {NULL, 0, NULL, 0},
     };
     int flag;
@@ -425,6 +390,11 @@ static void parse_arguments(int argument_count, char **arguments) {
             break;
         case 'i':
             options.idle_pauses = (int)parse_integer("--idle-pauses", optarg, 0, 1000);
+            break;
+        case 'u':
+            options.in_slots = strcmp(optarg, "slot") == 0;
+            if (!options.in_slots && strcmp(optarg, "tail") != 0)
+                fail(EX_USAGE, "--publish %s: expected slot or tail", optarg);
             break;
         case 'j': options.json = true; break;
         default: exit(EX_USAGE);

@@ -8,16 +8,17 @@ internal import SpindleSystem
 /// over all channels, each once, or are reported undelivered when the receiver has stopped. Sending never blocks:
 /// a full mailbox is an answer. A value of at most 48 bytes lies in the mailbox itself; a larger one is moved into
 /// a box. A message is seen at the end of the sender's turn, or after 16 messages to the same reactor.
-public struct Channel<Message: Sendable>: Sendable {
-    @usableFromInline let mailroom: Mailroom
+///
+/// It is a name, two numbers: copies on other cores share nothing that anybody counts, and none of them keeps the
+/// engine alive. When that is gone, sending answers `.stopped`.
+public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
+    @usableFromInline let mailroom: MailroomKey
     @usableFromInline let id: UInt32
-    private let handler: @Sendable (Message, Int) throws -> Void
-    private let undelivered: (@Sendable (Message, Int) -> Void)?
 
     /// A channel of the reactors that share `mailroom`; programs call `Engine.makeChannel`.
     ///
     /// - Parameters:
-    ///   - mailroom: The engine's.
+    ///   - mailroom: The engine's, which keeps the closures.
     ///   - undelivered: Told of messages that a reactor did not handle before it stopped, on the thread that
     ///     finishes the engine; of those that travelled as jobs, on the reactor's own or the last that held them.
     ///   - handler: Runs on the receiving reactor; `sender` is the index of the sending reactor, or -1 for a
@@ -29,29 +30,22 @@ public struct Channel<Message: Sendable>: Sendable {
         handler: @escaping @Sendable (_ message: Message, _ sender: Int) throws -> Void
     ) {
         // Inlined where the type is known: moving a message out of a slot is then a few loads.
-        let id = mailroom.addChannel {
+        let id = mailroom.addChannel(ChannelHandlers(handler, undelivered)) {
             unsafe MailReceiver(
-                receive: { payload, sender in try handler(unsafe Envelope.take(payload), sender) },
+                receive: { run in while let message = run.take(Message.self) { try handler(message, run.sender) } },
                 discard: { payload, receiver in
                     let message: Message = unsafe Envelope.take(payload)
                     undelivered?(message, receiver)
                 }
             )
         }
-        self.init(mailroom, id, handler, undelivered)
+        self.init(mailroom.key, id)
     }
 
     @usableFromInline
-    init(
-        _ mailroom: Mailroom,
-        _ id: UInt32,
-        _ handler: @escaping @Sendable (Message, Int) throws -> Void,
-        _ undelivered: (@Sendable (Message, Int) -> Void)?
-    ) {
+    init(_ mailroom: MailroomKey, _ id: UInt32) {
         self.mailroom = mailroom
         self.id = id
-        self.handler = handler
-        self.undelivered = undelivered
     }
 
     /// Sends `message` to the reactor with the index `receiver`. From any thread; cheapest from a reactor.
@@ -65,35 +59,60 @@ public struct Channel<Message: Sendable>: Sendable {
     @inlinable
     @discardableResult
     public func send(_ message: Message, to receiver: Int) -> SubmitResult {
-        guard let outlet = unsafe mailroom.outlet(to: receiver),
-            let payload = unsafe outlet.pointee.ring.reserve(channel: id)
-        else { return refuseOrSubmit(message, to: receiver) }
+        guard let ring = mailroom.ring(to: receiver), let payload = unsafe ring.reserve(channel: id) else {
+            return sendSlowly(message, to: receiver)
+        }
         unsafe Envelope.put(message, into: payload)
-        if unsafe outlet.pointee.commit() { mailroom.batchChanged(receiver) }
+        if ring.commit() { mailroom.batchChanged(receiver) }
         return .sent
+    }
+
+    /// The first message to `receiver`, or there is no room. In the program: there the message travels in registers.
+    @inlinable
+    @inline(never)
+    func sendSlowly(_ message: Message, to receiver: Int) -> SubmitResult {
+        if mailroom.open(receiver) { return send(message, to: receiver) }
+        return mailroom.refusal(to: receiver) ?? submit(message, to: receiver)
     }
 
     /// Sends `message` to every reactor of the engine, this one included.
     ///
-    /// - Returns: What became of it, by reactor.
+    /// - Returns: What became of it, by reactor; nothing when the engine is gone.
     @discardableResult
     public func broadcast(_ message: Message) -> [SubmitResult] {
-        mailroom.handles.indices.map { send(message, to: $0) }
+        mailroom.mailroom.map { $0.handles.indices.map { send(message, to: $0) } } ?? []
     }
 
-    /// There was no room in a mailbox: because it is full, or because none leads from here to there.
+    /// No mailbox leads from here to there.
     @usableFromInline
-    func refuseOrSubmit(_ message: Message, to receiver: Int) -> SubmitResult {
-        if let refusal = mailroom.refusal(to: receiver) { return refusal }
-        let handler = handler
+    func submit(_ message: Message, to receiver: Int) -> SubmitResult {
+        guard let mailroom = mailroom.mailroom else { return .stopped }
+        let handlers: ChannelHandlers<Message> = mailroom.handlers(of: id)
+        let handler = handlers.handler
         let sender = Reactor.current.map { $0.mailroom === mailroom ? $0.index : -1 } ?? -1
         let handle = mailroom.handles[receiver]
-        guard let undelivered else { return handle.submit { try handler(message, sender) } }
+        guard let undelivered = handlers.undelivered else { return handle.submit { try handler(message, sender) } }
         let travelling = TravellingMessage(message) { undelivered($0, receiver) }
         let result = handle.submit { if let message = travelling.take() { try handler(message, sender) } }
         // Not taken: the caller knows, so nobody else is told.
         if result != .sent { _ = travelling.take() }
         return result
+    }
+}
+
+/// What a channel's messages are given to: kept by the mailroom, for those that travel as jobs.
+@usableFromInline
+final class ChannelHandlers<Message: Sendable>: Sendable {
+    let handler: @Sendable (Message, Int) throws -> Void
+    let undelivered: (@Sendable (Message, Int) -> Void)?
+
+    @usableFromInline
+    init(
+        _ handler: @escaping @Sendable (Message, Int) throws -> Void,
+        _ undelivered: (@Sendable (Message, Int) -> Void)?
+    ) {
+        self.handler = handler
+        self.undelivered = undelivered
     }
 }
 

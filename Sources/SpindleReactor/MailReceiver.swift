@@ -4,17 +4,31 @@
 /// cores count references to the same closure.
 @usableFromInline
 @safe final class MailReceiver {
-    /// Moves the message out of the payload and handles it.
-    let receive: (_ payload: UnsafeMutableRawPointer, _ sender: Int) throws -> Void
+    /// Takes the messages of the run and handles them; an error is that of the last one taken.
+    let receive: (_ run: inout MailRun) throws -> Void
     /// Moves the message out of the payload and reports that it was not delivered.
     let discard: (_ payload: UnsafeMutableRawPointer, _ receiver: Int) -> Void
 
     @usableFromInline
     init(
-        receive: @escaping (_ payload: UnsafeMutableRawPointer, _ sender: Int) throws -> Void,
+        receive: @escaping (_ run: inout MailRun) throws -> Void,
         discard: @escaping (_ payload: UnsafeMutableRawPointer, _ receiver: Int) -> Void
     ) {
-        unsafe self.receive = unsafe receive
+        self.receive = receive
         unsafe self.discard = unsafe discard
+    }
+}
+
+/// A receiver that its intake keeps, not counted as a reference: that would have each look at a mailbox wait for
+/// all that its messages' handlers have stored.
+@safe struct BorrowedReceiver {
+    private let reference: Unmanaged<MailReceiver>
+
+    @inline(__always)
+    init(_ receiver: MailReceiver) { unsafe reference = Unmanaged.passUnretained(receiver) }
+
+    @inline(__always)
+    func receive(_ run: inout MailRun) throws {
+        try unsafe reference._withUnsafeGuaranteedRef { try $0.receive(&run) }
     }
 }

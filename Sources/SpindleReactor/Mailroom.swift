@@ -13,7 +13,9 @@ internal import Synchronization
     private let capacity: Int
     private let nodes: [Int?]
     private let mailboxes: UnsafeMutablePointer<Atomic<UnsafeMutableRawPointer?>>
-    private let receivers = Guarded<[@Sendable () -> MailReceiver]>([])
+    private let channels = Guarded<[(makeReceiver: @Sendable () -> MailReceiver, handlers: any Sendable)]>([])
+    /// What channels know this mailroom by.
+    @usableFromInline let key = MailroomKey()
 
     /// - Parameters:
     ///   - reactorCount: At least 1.
@@ -28,6 +30,7 @@ internal import Synchronization
         self.nodes = nodes
         unsafe mailboxes = .allocate(capacity: reactorCount * reactorCount)
         for index in 0..<reactorCount * reactorCount { unsafe (mailboxes + index).initialize(to: Atomic(nil)) }
+        key.open(self)
     }
 
     deinit {
@@ -59,14 +62,25 @@ internal import Synchronization
 
     /// Registers a kind of message; every reactor makes its own receiver when the first one arrives.
     @usableFromInline
-    func addChannel(_ makeReceiver: @escaping @Sendable () -> MailReceiver) -> UInt32 {
-        receivers.withLock {
-            $0.append(makeReceiver)
+    func addChannel<Message>(
+        _ handlers: ChannelHandlers<Message>,
+        _ makeReceiver: @escaping @Sendable () -> MailReceiver
+    ) -> UInt32 {
+        channels.withLock {
+            $0.append((makeReceiver, handlers))
             return UInt32($0.count - 1)
         }
     }
 
-    func makeReceiver(_ channel: UInt32) -> MailReceiver { receivers.withLock { $0[Int(channel)] }() }
+    func makeReceiver(_ channel: UInt32) -> MailReceiver { channels.withLock { $0[Int(channel)].makeReceiver }() }
+
+    func handlers<Message>(of channel: UInt32) -> ChannelHandlers<Message> {
+        let handlers = channels.withLock { $0[Int(channel)].handlers }
+        guard let handlers = handlers as? ChannelHandlers<Message> else {
+            preconditionFailure("channel \(channel) does not carry \(Message.self)")
+        }
+        return handlers
+    }
 
     /// Takes out what nobody will handle any more, reporting it. After all reactors have stopped. The mailroom does
     /// it itself when it goes: payloads may hold references, and descriptors.

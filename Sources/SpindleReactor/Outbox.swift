@@ -8,68 +8,57 @@ internal import SpindleSystem
     /// Messages after which the bell is rung at once. Measured: 50 ns a message when each rings, 7-8 ns with 16.
     @inlinable static var batchSize: Int { 16 }
 
-    /// By receiver, those that are open; raw memory, because messages are put through addresses of outlets.
-    private let outlets: UnsafeMutablePointer<Outlet>
-    private var isOpen: ContiguousArray<Bool>
-    private var count: Int { isOpen.count }
-    /// Reactors that may have been sent something that they can't see yet.
-    private var pending: ContiguousArray<Int> = []
+    /// What is sent into, by receiver.
+    let outlets: Outlets
+    /// Of the reactors that may have been sent something that they can't see yet, the one that was added last; the
+    /// others follow through their outlets.
+    private var firstPending = Outbox.end
+    private static var end: Int { -1 }
 
-    init(reactorCount: Int) {
-        unsafe outlets = .allocate(capacity: reactorCount)
-        isOpen = ContiguousArray(repeating: false, count: reactorCount)
-    }
+    init(reactorCount: Int) { outlets = Outlets(count: reactorCount) }
 
-    deinit {
-        for receiver in isOpen.indices where isOpen[receiver] { unsafe (outlets + receiver).deinitialize(count: 1) }
-        unsafe outlets.deallocate()
-    }
+    deinit { outlets.deallocate() }
 
-    var hasUnpublished: Bool { !pending.isEmpty }
+    var hasUnpublished: Bool { firstPending != Outbox.end }
 
-    /// The outlet to `receiver`, made if need be. It stays where it is.
-    @inline(__always)
-    @unsafe mutating func outlet(to receiver: Int, of reactor: Reactor) -> UnsafeMutablePointer<Outlet> {
-        precondition(receiver >= 0 && receiver < count, "reactor \(receiver) of \(count)")
-        if !isOpen[receiver] { open(receiver, reactor) }
-        return unsafe outlets + receiver
-    }
-
-    @inline(never)
-    private mutating func open(_ receiver: Int, _ reactor: Reactor) {
+    /// Makes the mailbox to `receiver`.
+    ///
+    /// - Returns: False when it is there already.
+    mutating func open(_ receiver: Int, of reactor: Reactor) -> Bool {
+        guard outlets[receiver] == nil else { return false }
         let ring = reactor.mailroom.ring(from: reactor.index, to: receiver)
-        let outlet = Outlet(ring: ring, doorbell: reactor.mailroom.handles[receiver].doorbell)
-        unsafe (outlets + receiver).initialize(to: outlet)
-        isOpen[receiver] = true
+        outlets[receiver] = Outlet(ring: ring, doorbell: reactor.mailroom.handles[receiver].doorbell)
+        return true
     }
 
     /// A batch to `receiver` has begun, or is full.
     mutating func batchChanged(_ receiver: Int, of reactor: Reactor) {
-        let outlet = unsafe outlet(to: receiver, of: reactor)
-        if unsafe outlet.pointee.unpublishedCount >= Outbox.batchSize { return publish(to: receiver, of: reactor) }
-        guard unsafe !outlet.pointee.isPending else { return }
-        unsafe outlet.pointee.isPending = true
-        pending.append(receiver)
-    }
-
-    /// Shows an unfinished batch: when the mailbox is full, the receiver could make no room for what follows.
-    mutating func publishRest(to receiver: Int, of reactor: Reactor) {
-        if unsafe outlet(to: receiver, of: reactor).pointee.unpublishedCount > 0 { publish(to: receiver, of: reactor) }
+        guard let outlet = outlets[receiver] else { return }
+        if outlet.ring.unpublishedCount >= Outbox.batchSize { return publish(to: receiver, of: reactor) }
+        guard outlet.nextPending == nil else { return }
+        outlets[receiver]?.nextPending = firstPending
+        firstPending = receiver
     }
 
     /// Shows everything to its receivers and rings their bells.
     mutating func publishAll(of reactor: Reactor) {
-        while let receiver = pending.popLast() {
-            unsafe outlet(to: receiver, of: reactor).pointee.isPending = false
-            publishRest(to: receiver, of: reactor)
+        while firstPending != Outbox.end {
+            let receiver = firstPending
+            guard let next = outlets[receiver]?.nextPending else { preconditionFailure("a list with a hole") }
+            outlets[receiver]?.nextPending = nil
+            firstPending = next
+            publish(to: receiver, of: reactor)
         }
     }
 
-    private mutating func publish(to receiver: Int, of reactor: Reactor) {
-        let outlet = unsafe outlet(to: receiver, of: reactor)
-        unsafe outlet.pointee.ring.publish()
-        unsafe reactor.counters.add(.mailSent, outlet.pointee.unpublishedCount)
-        unsafe outlet.pointee.unpublishedCount = 0
-        if unsafe outlet.pointee.doorbell.ring(reactor.index) { reactor.wake(receiver) }
+    /// Shows what is left of a batch: also when the mailbox is full, or the receiver could make no room.
+    mutating func publish(to receiver: Int, of reactor: Reactor) {
+        guard let outlet = outlets[receiver] else { return }
+        let count = outlet.ring.unpublishedCount
+        guard count > 0 else { return }
+        outlet.ring.publish()
+        if outlet.doorbell.ring(reactor.index) { reactor.wake(receiver) }
+        // After the ring, which waits for all that was stored before it.
+        reactor.counters.add(.mailSent, count)
     }
 }

@@ -3,29 +3,55 @@
 /// A reactor's end of the mailbox to one other reactor.
 ///
 /// Own copies, of memory that lives as long as the mailroom: nothing that another core writes is read to find
-/// them. What a message needs is inlined into the program: a call costs as many stores as the message has words,
-/// and what waits to be stored is what limits a sender.
+/// them. What a message needs is inlined into the program: what waits to be stored is what limits a sender, and a
+/// call alone stores half as many words as a message has.
 @usableFromInline
 @safe struct Outlet {
     @usableFromInline let ring: MailRing
     let doorbell: Doorbell
-    /// Messages that the receiver can't see yet.
-    @usableFromInline var unpublishedCount = 0
-    /// On the list of those to publish at the end of the turn.
-    var isPending = false
+    /// The list of those to publish at the end of the turn: which comes next; nil when it is not on the list.
+    var nextPending: Int?
 
     init(ring: MailRing, doorbell: Doorbell) {
         self.ring = ring
         self.doorbell = doorbell
     }
+}
 
-    /// The room that the ring gave is filled.
-    ///
-    /// - Returns: True when the batch begins or is full: `Mailroom.batchChanged` has to know.
+/// A reactor's outlets by receiver; nil for those that were not used yet, and for its own.
+@usableFromInline
+@safe struct Outlets {
+    @usableFromInline let count: Int
+    /// Raw memory, found without asking anybody whether it has moved.
+    @usableFromInline let outlets: UnsafeMutablePointer<Outlet?>
+
+    init(count: Int) {
+        self.count = count
+        unsafe outlets = .allocate(capacity: count)
+        unsafe outlets.initialize(repeating: nil, count: count)
+    }
+
+    func deallocate() {
+        unsafe outlets.deinitialize(count: count)
+        unsafe outlets.deallocate()
+    }
+
+    subscript(receiver: Int) -> Outlet? {
+        @inline(__always) get {
+            precondition(receiver >= 0 && receiver < count, "reactor \(receiver) of \(count)")
+            return unsafe outlets[receiver]
+        }
+        nonmutating set {
+            precondition(receiver >= 0 && receiver < count, "reactor \(receiver) of \(count)")
+            unsafe outlets[receiver] = newValue
+        }
+    }
+
+    /// The mailbox to `receiver`, when it is open.
     @inlinable
-    mutating func commit() -> Bool {
-        ring.commit()
-        unpublishedCount += 1
-        return unpublishedCount == 1 || unpublishedCount == Outbox.batchSize
+    @inline(__always)
+    func ring(to receiver: Int) -> MailRing? {
+        guard receiver >= 0, receiver < count else { return nil }
+        return unsafe outlets[receiver]?.ring
     }
 }

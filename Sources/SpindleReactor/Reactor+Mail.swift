@@ -12,54 +12,48 @@ extension Reactor {
 
     /// Looks into the mailboxes whose bits are set, and into no others: idle peers cost nothing.
     func takeMail() {
-        for word in 0..<doorbell.wordCount {
-            var bits = doorbell.take(word: word)
-            while bits != 0 {
-                let sender = word << 6 + bits.trailingZeroBitCount
-                bits &= bits - 1
-                if sender == handle.inboxBit { takeInbox() } else { takeMail(from: sender) }
-            }
+        for word in 0..<doorbell.wordCount { takeMail(of: doorbell.take(word: word), word) }
+    }
+
+    /// The same for a reactor that has nothing else to do: what the messages lead to is shown before anything is
+    /// tidied up. The bits are cleared afterwards, which has to wait for the other core, and then looked for again;
+    /// and whoever sent last is looked at without waiting for the bell.
+    func answerMail() {
+        if intake.lastHasMessage { takeMail(from: intake.lastSender, true) }
+        guard doorbell.isRung else { return }
+        for word in 0..<doorbell.wordCount { takeMail(of: doorbell.load(word: word), word, answering: true) }
+        takeMail()
+        flushMail()
+    }
+
+    private func takeMail(of bits: UInt64, _ word: Int, answering: Bool = false) {
+        var bits = bits
+        while bits != 0 {
+            let sender = word << 6 + bits.trailingZeroBitCount
+            bits &= bits - 1
+            if sender == handle.inboxBit { takeInbox() } else { takeMail(from: sender, answering) }
         }
     }
 
-    private func takeMail(from sender: Int) {
-        guard let ring = ringOfOwn(from: sender) else { return }
-        // Looked up once for a run of messages of one channel.
-        var current: (channel: UInt32, receiver: MailReceiver)?
-        var taken = 0
-        while let (channel, payload) = unsafe ring.next() {
-            if taken == configuration.mailBudget {
+    private func takeMail(from sender: Int, _ answering: Bool) {
+        guard let ring = intake.ring(from: sender, to: index, mailroom) else { return }
+        var left = configuration.mailBudget
+        while let (channel, _) = unsafe ring.next() {
+            guard left > 0 else {
                 // The rest comes in a later phase; the own bit remembers it.
                 counters.add(.mailBudgetExhausted)
                 _ = doorbell.ring(sender)
                 break
             }
-            taken += 1
-            if current?.channel != channel { current = (channel, receiver(of: channel)) }
-            do { try unsafe current!.receiver.receive(payload, sender) } catch {
+            var run = MailRun(of: channel, in: ring, from: sender, limit: left)
+            do { try intake.receiver(of: channel, mailroom).receive(&run) } catch {
                 log.write(LogRecord(level: .error, message: "a channel's handler threw \(error)", reactor: index))
             }
-            ring.consume()
+            left -= run.taken
+            if answering { flushMail() }
         }
         ring.release()
-        counters.add(.mailReceived, taken)
-    }
-
-    /// The own copy of where the mailbox is.
-    @inline(__always)
-    private func ringOfOwn(from sender: Int) -> MailRing? {
-        if let ring = rings[sender] { return ring }
-        rings[sender] = mailroom.existingRing(from: sender, to: index)
-        return rings[sender]
-    }
-
-    private func receiver(of channel: UInt32) -> MailReceiver {
-        let index = Int(channel)
-        if index < receivers.count, let receiver = receivers[index] { return receiver }
-        while receivers.count <= index { receivers.append(nil) }
-        let receiver = mailroom.makeReceiver(channel)
-        receivers[index] = receiver
-        return receiver
+        counters.add(.mailReceived, configuration.mailBudget - left)
     }
 
     /// Takes the jobs of foreign threads, when those that were taken before have run.

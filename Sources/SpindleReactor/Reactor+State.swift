@@ -61,12 +61,6 @@ extension Reactor {
         @inline(__always) _modify { yield unsafe &uncheckedReadyAcceptors }
     }
 
-    /// The mailboxes that this reactor sends into.
-    var outbox: Outbox {
-        @inline(__always) _read { yield unsafe uncheckedOutbox }
-        @inline(__always) _modify { yield unsafe &uncheckedOutbox }
-    }
-
     /// The batch of the last wait.
     var events: EventBuffer {
         @inline(__always) _read { yield unsafe uncheckedEvents }

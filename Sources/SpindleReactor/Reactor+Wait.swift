@@ -75,7 +75,7 @@ extension Reactor {
     private func lookForMail(times: Int) -> Bool {
         var found = false
         for _ in 0..<times {
-            if doorbell.isRung {
+            if doorbell.isRung || intake.lastHasMessage {
                 found = true
                 takeMailWhileWaiting()
                 if hasWork { return true }
@@ -94,8 +94,7 @@ extension Reactor {
 
     private func takeMailWhileWaiting() {
         let start = SystemClock.ticks()
-        takeMail()
-        flushMail()
+        answerMail()
         recorder.interlude(.mail, since: start)
     }
 }

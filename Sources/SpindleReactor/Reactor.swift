@@ -33,15 +33,14 @@ public final class Reactor {
     public let handle: ReactorHandle
 
     let mailroom: Mailroom
+    @usableFromInline let mailroomKey: MailroomKey
+    /// What `outbox` sends into.
+    @usableFromInline let outlets: Outlets
     package let log: any LogSink
     let pool: BufferPool
     let defaultIdleTimeout: UInt64
 
     var acceptors: [Acceptor?] = []
-    /// The mailboxes that this reactor takes from, by sender, those that were used.
-    var rings: ContiguousArray<MailRing?>
-    /// The receivers of channels that a message has come for, by channel.
-    var receivers: [MailReceiver?] = []
     private var connectionNumber: UInt64 = 0
 
     // Unchecked: each is used through the accessor of its name in Reactor+State.swift, which says why.
@@ -53,6 +52,7 @@ public final class Reactor {
     @exclusivity(unchecked) var uncheckedCloseQueue = CloseQueue()
     @exclusivity(unchecked) var uncheckedReadyAcceptors: ContiguousArray<Acceptor> = []
     @exclusivity(unchecked) var uncheckedOutbox: Outbox
+    @exclusivity(unchecked) var uncheckedIntake = MailIntake()
     var lastLogOfAcceptErrors: MonotonicInstant?
     private(set) var isStopped = false
     /// Everything ends now: new connections of this side fail at once.
@@ -82,12 +82,14 @@ public final class Reactor {
         self.log = log
         let mailroom = mailroom ?? Mailroom(reactorCount: 1, configuration: configuration)
         self.mailroom = mailroom
+        mailroomKey = mailroom.key
         handle = mailroom.handles[index]
         counters = handle.counters
         doorbell = handle.doorbell
-        rings = ContiguousArray(repeating: nil, count: mailroom.handles.count)
         pool = BufferPool()
-        unsafe uncheckedOutbox = Outbox(reactorCount: mailroom.handles.count)
+        let outbox = Outbox(reactorCount: mailroom.handles.count)
+        outlets = outbox.outlets
+        unsafe uncheckedOutbox = outbox
         recorder = handle.recorder
         unsafe uncheckedEvents = EventBuffer(capacity: configuration.eventsPerWait)
         unsafe uncheckedCork = Cork(capacity: configuration.corkBytes)
@@ -142,7 +144,7 @@ public final class Reactor {
             endAllConnections()
             _ = table.takeRemoved()
             discardJobs()
-            receivers = []
+            intake = MailIntake()
             turnHook = nil
         }
     }

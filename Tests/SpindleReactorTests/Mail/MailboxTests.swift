@@ -38,6 +38,69 @@ struct MailboxTests {
         #expect(crew.count(.mailReceived, 1) == 3)
     }
 
+    @Test("a reactor that spins takes a message of whoever sent last before the bell rings, and takes it once")
+    func beforeTheBell() throws {
+        let crew = try HandTurned()
+        let seen = Kept<Int>()
+        let channel = Channel<Int>(crew.mailroom) { number, _ in seen.add(number) }
+        crew.on(0) { _ in channel.send(1, to: 1) }
+        crew.turn(1)
+        #expect(seen.values == [1])
+        crew.reactors[0].perform {
+            channel.send(2, to: 1)
+            crew.mailroom.existingRing(from: 0, to: 1)?.publish()
+            #expect(!crew.reactors[1].doorbell.isRung)
+            crew.on(1) { $0.answerMail() }
+            #expect(seen.values == [1, 2])
+        }
+        crew.on(1) { $0.answerMail() }
+        crew.turn(1)
+        #expect(seen.values == [1, 2])
+        #expect(crew.count(.mailReceived, 1) == 2)
+    }
+
+    @Test("a reactor that spins shows its answers at once, and looks again for what came while it answered")
+    func answersAtOnce() throws {
+        let crew = try HandTurned(count: 3)
+        let seen = Kept<Int>()
+        let answers = Channel<Int>(crew.mailroom) { number, _ in seen.add(number) }
+        let mailroom = crew.mailroom
+        let questions = Channel<Int>(mailroom) { number, sender in
+            answers.send(-number, to: sender)
+            // The bell of reactor 2 rings while this is being answered.
+            _ = mailroom.handles[1].doorbell.ring(2)
+        }
+        crew.on(2) { _ in
+            answers.send(7, to: 1)
+            mailroom.existingRing(from: 2, to: 1)?.publish()
+        }
+        crew.on(0) { _ in questions.send(7, to: 1) }
+        crew.on(1) {
+            $0.answerMail()
+            #expect(crew.reactors[0].doorbell.isRung)
+            #expect(!$0.doorbell.isRung)
+        }
+        #expect(seen.values == [7])
+        crew.turn(0)
+        #expect(seen.values == [7, -7])
+    }
+
+    @Test("a channel does not keep its reactors alive, and answers that they have stopped")
+    func channelOutlives() throws {
+        weak var gone: Mailroom?
+        var channel: Channel<String>?
+        do {
+            let crew = try HandTurned()
+            gone = crew.mailroom
+            channel = Channel<String>(crew.mailroom) { _, _ in }
+            #expect(channel?.send("from a thread that is no reactor", to: 1) == .sent)
+            crew.finish()
+        }
+        #expect(gone == nil)
+        #expect(channel?.send("to nobody", to: 1) == .stopped)
+        #expect(channel?.broadcast("to nobody") == [])
+    }
+
     @Test("a full mailbox is an answer, and neither loses nor reorders", arguments: [1, 2, 8, 32])
     func full(capacity: Int) throws {
         let crew = try HandTurned(configuration: Self.configuration(capacity: capacity))

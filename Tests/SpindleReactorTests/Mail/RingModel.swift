@@ -7,18 +7,23 @@ struct ModelRing: RingMemory {
     typealias Interruption = ModelInterruption
 
     let thread: ModelThread
-    /// False: the indices are published with plain stores.
+    let mask: UInt64
+    /// False: what is published is published with plain stores.
     var releases = true
 
-    static let tail = 0
-    static let head = 1
-    static func slot(_ index: UInt64) -> Int { 2 + Int(index) }
+    static let head = 0
+    /// What the slot says about where the messages end, and its payload.
+    private func end(_ index: UInt64) -> Int { 1 + 2 * Int(index & mask) }
+    func payload(_ index: UInt64) -> Int { end(index) + 1 }
 
-    func loadTail() throws(ModelInterruption) -> UInt64 { try thread.load(ModelRing.tail) }
+    func loadEnd(at index: UInt64) throws(ModelInterruption) -> UInt64 { try thread.load(end(index)) }
 
-    func storeTail(_ tail: UInt64) throws(ModelInterruption) {
-        try thread.store(tail, to: ModelRing.tail, releasing: releases)
+    func storeEnd(_ value: UInt64, at index: UInt64) throws(ModelInterruption) {
+        try thread.store(value, to: end(index), releasing: releases)
     }
+
+    /// As `MailRing.reserve` does for a message that is not the first of its batch.
+    func markNext(_ index: UInt64) throws(ModelInterruption) { try thread.store(index &+ 1, to: end(index)) }
 
     func loadHead() throws(ModelInterruption) -> UInt64 { try thread.load(ModelRing.head) }
 
@@ -53,11 +58,23 @@ extension RingProducer {
 }
 
 extension RingConsumer {
+    /// "What the slot says is where the messages end", though it may have said it a turn of the ring ago.
+    mutating func nextWithOldEnd<Memory: RingMemory>(
+        in memory: Memory
+    ) throws(Memory.Interruption) -> UInt64? {
+        if head == knownEnd {
+            let end = try memory.loadEnd(at: head)
+            guard end != head else { return nil }
+            knownEnd = end
+        }
+        return head
+    }
+
     /// "The bell has rung, so there is a message."
     mutating func nextTrustingTheBell<Memory: RingMemory>(
         in memory: Memory
     ) throws(Memory.Interruption) -> UInt64? {
-        if head == knownTail { knownTail = try memory.loadTail() }
+        if head == knownEnd { knownEnd = try memory.loadEnd(at: head) }
         return head
     }
 }
@@ -68,12 +85,12 @@ struct RingScenario: Sendable {
         case none
         case publishBeforeWriting, plainPublish
         case releaseBeforeReading
-        case trustTheCopy, staleHead, trustTheBell
+        case trustTheCopy, staleHead, trustTheBell, trustOldEnds
     }
 
     var capacity: UInt64 = 2
     var messageCount: UInt64 = 5
-    var batch: UInt64 = 1
+    var batch = 1
     /// The index of the first message: close to the end of the numbers, they wrap.
     var start: UInt64 = 0
     var mistake = Mistake.none
@@ -81,7 +98,7 @@ struct RingScenario: Sendable {
     private var mask: UInt64 { capacity - 1 }
 
     func explore(_ order: ModelOrder) -> ModelReport {
-        let memory = [start, start] + Array(repeating: UInt64(0), count: Int(capacity))
+        let memory = [start] + Array(repeating: [start, 0], count: Int(capacity)).joined()
         let indices = [start, start, 0]
         return ModelChecker(
             order,
@@ -95,9 +112,8 @@ struct RingScenario: Sendable {
 
     /// `MailRing.reserve`, `commit` and `publish`, for one message. Locals: tail, known head, unpublished.
     private func produce(_ thread: ModelThread, _ locals: [UInt64]) throws(ModelInterruption) -> [UInt64]? {
-        let ring = ModelRing(thread: thread, releases: mistake != .plainPublish)
-        var producer = RingProducer(tail: locals[0], knownHead: locals[1])
-        var unpublished = locals[2]
+        let ring = ModelRing(thread: thread, mask: mask, releases: mistake != .plainPublish)
+        var producer = RingProducer(tail: locals[0], batchStart: locals[0] &- locals[2], knownHead: locals[1])
         let index =
             switch mistake {
             case .trustTheCopy: try producer.reserveTrustingTheCopy(mask: mask, in: ring)
@@ -106,40 +122,41 @@ struct RingScenario: Sendable {
             }
         guard let index else {
             // Full with a batch unfinished: published, or the consumer would never make room.
-            if unpublished > 0 { try producer.publish(in: ring) }
+            try producer.publish(in: ring)
             return [producer.tail, producer.knownHead, 0]
         }
-        if mistake == .publishBeforeWriting { try ring.storeTail(index &+ 1) }
-        try thread.store(payload(index), to: ModelRing.slot(index & mask))
+        if mistake == .publishBeforeWriting { try ring.storeEnd(index &+ 1, at: index) }
+        if producer.unpublishedCount > 0 { try ring.markNext(index) }
+        try thread.store(payload(index), to: ring.payload(index))
         producer.commit()
-        unpublished += 1
         let isLast = producer.tail &- start == messageCount
-        if unpublished == batch || isLast {
-            try producer.publish(in: ring)
-            unpublished = 0
-        }
-        return isLast ? nil : [producer.tail, producer.knownHead, unpublished]
+        if producer.unpublishedCount == batch || isLast { try producer.publish(in: ring) }
+        return isLast ? nil : [producer.tail, producer.knownHead, producer.tail &- producer.batchStart]
     }
 
-    /// `MailRing.next`, `consume` and `release`, for one message. Locals: head, known tail, unreleased.
+    /// `MailRing.next`, `consume` and `release`, for one message. Locals: head, known end, unreleased.
     private func consume(_ thread: ModelThread, _ locals: [UInt64]) throws(ModelInterruption) -> [UInt64]? {
-        let ring = ModelRing(thread: thread)
-        var consumer = RingConsumer(head: locals[0], knownTail: locals[1])
+        let ring = ModelRing(thread: thread, mask: mask)
+        var consumer = RingConsumer(head: locals[0], knownEnd: locals[1])
         let next =
-            mistake == .trustTheBell ? try consumer.nextTrustingTheBell(in: ring) : try consumer.next(in: ring)
+            switch mistake {
+            case .trustTheBell: try consumer.nextTrustingTheBell(in: ring)
+            case .trustOldEnds: try consumer.nextWithOldEnd(in: ring)
+            default: try consumer.next(in: ring)
+            }
         guard let index = next else {
             // The end of a drain: what was taken is given back.
             if locals[2] > 0 { try consumer.release(in: ring) }
-            return [consumer.head, consumer.knownTail, 0]
+            return [consumer.head, consumer.knownEnd, 0]
         }
         if mistake == .releaseBeforeReading {
             consumer.consume()
             try consumer.release(in: ring)
         }
-        let found = try thread.load(ModelRing.slot(index & mask))
+        let found = try thread.load(ring.payload(index))
         thread.check(found == payload(index), "message \(payload(index)) was due, but \(found) was there")
         if mistake != .releaseBeforeReading { consumer.consume() }
-        guard consumer.head &- start == messageCount else { return [consumer.head, consumer.knownTail, 1] }
+        guard consumer.head &- start == messageCount else { return [consumer.head, consumer.knownEnd, 1] }
         try consumer.release(in: ring)
         return nil
     }

@@ -23,12 +23,12 @@ struct RingModelTests {
         #expect(report.violation == nil, "\(report.schedule.joined(separator: "\n"))")
     }
 
-    @Test("a tail that is published before its slot is written shows what was there", arguments: ModelOrder.allCases)
+    @Test("a batch that is published before its slots are written shows what was there", arguments: ModelOrder.allCases)
     func publishBeforeWriting(order: ModelOrder) {
         expectWrongMessage(RingScenario(mistake: .publishBeforeWriting), order)
     }
 
-    @Test("a tail that is published with a plain store overtakes its slot, though not on x86")
+    @Test("a batch that is published with a plain store overtakes its slots, though not on x86")
     func plainPublish() {
         let scenario = RingScenario(mistake: .plainPublish)
         expectWrongMessage(scenario, .partialStoreOrder)
@@ -56,6 +56,14 @@ struct RingModelTests {
     @Test("a consumer that reads without comparing finds an empty slot", arguments: ModelOrder.allCases)
     func trustTheBell(order: ModelOrder) {
         expectWrongMessage(RingScenario(mistake: .trustTheBell), order)
+    }
+
+    @Test(
+        "a consumer that takes an end of the turn before for a new one reads old messages",
+        arguments: ModelOrder.allCases
+    )
+    func trustOldEnds(order: ModelOrder) {
+        expectWrongMessage(RingScenario(mistake: .trustOldEnds), order)
     }
 
     private func expectWrongMessage(_ scenario: RingScenario, _ order: ModelOrder) {
