@@ -33,6 +33,9 @@ extension Reactor {
         counters.add(.sleeps)
         driver.wait(timeout: timeout(atMost: limit), into: &events)
         doorbell.wakeUp()
+        guard doorbell.isRung else { return }
+        now = driver.now()
+        takeMailWhileWaiting()
     }
 
     /// Nanoseconds until the next timer; negative without one.
