@@ -370,10 +370,29 @@ class TwinTests(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
 
+    def test_two_servers_take_turns_and_a_generator_that_fails_says_why(self):
+        workload = servers.workload_named("4x64x1")
+        rounds = servers.measure([floor(), floor()], workload, options(seconds=0.8))
+        self.assertEqual([len(result["slices"]) for result in rounds], [4, 4])
+        for result in rounds:
+            self.assertGreater(min(turn[servers.RATE] for turn in result["slices"]), 0)
+        script = """import socket, sys, threading
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening on 127.0.0.1:" + sys.argv[1], flush=True)
+def serve(client):
+    while received := client.recv(65536):
+        client.sendall(bytes(len(received)))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()"""
+        liar = servers.Server("liar", [sys.executable, "-c", script, "{port}"])
+        with self.assertRaisesRegex(servers.CompareError, "liar: echo_load ended with 1: echo_load: mismatch"):
+            servers.measure([floor(), liar], workload, options(seconds=0.4))
+
     def test_every_value_of_the_ring_arrives_in_order(self):
         if os.cpu_count() < 2:
             self.skipTest("two threads spin")
-        for shape in ([], ["--capacity", 2], ["--batch", 1], ["--batch", 5000], ["--prefetch", 0, "--idle-pauses", 0]):
+        for shape in ([], ["--capacity", 2], ["--batch", 1], ["--batch", 5000], ["--prefetch", 0, "--idle-pauses", 0],
+                      ["--publish", "tail"], ["--publish", "tail", "--batch", 5000]):
             result = self.run_json(FOLDER / "build" / "spsc_ring", "--values", 300_000, "--round-trips", 2000,
                                    "--sleeps", 50, "--rounds", 1, *shape)
             self.assertGreater(result["round_trip_target_sleeps_ns"], 0)

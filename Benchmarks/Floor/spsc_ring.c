@@ -7,9 +7,9 @@
 // bytes of payload, 32 of them used), a doorbell bitmap per receiver, and the sleep protocol.
 //
 // Why it is as fast as it can be:
-// - `tail` and `head` are on own 128-byte lines (the prefetcher fetches lines in pairs), next to
-//   the *cached* copy of the other side's index: a line crosses cores only when the cached copy
-//   says full or empty, not per value.
+// - `tail` and `head` are on own 128-byte lines (the prefetcher fetches lines in pairs), the
+//   producer's next to its *cached* copy of `head`: that line crosses cores only when the copy
+//   says full, not per value.
 // - With --publish slot there is no tail to look at: the first slot of a batch says where the batch
 //   ends, and a consumer that waits there needs no other line. With --publish tail a batch is shown
 //   by the tail, the textbook way. Which is the faster changes with how near the CPUs are.

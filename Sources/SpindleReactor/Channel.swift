@@ -30,8 +30,10 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
         handler: @escaping @Sendable (_ message: Message, _ sender: Int) throws -> Void
     ) {
         // Inlined where the type is known: moving a message out of a slot is then a few loads.
-        let id = mailroom.addChannel(ChannelHandlers(handler, undelivered)) {
+        let handlers = ChannelHandlers(handler, undelivered)
+        let id = mailroom.addChannel {
             unsafe MailReceiver(
+                handlers: handlers,
                 receive: { run in while let message = run.take(Message.self) { try handler(message, run.sender) } },
                 discard: { payload, receiver in
                     let message: Message = unsafe Envelope.take(payload)
@@ -83,16 +85,31 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
         mailroom.mailroom.map { $0.handles.indices.map { send(message, to: $0) } } ?? []
     }
 
-    /// No mailbox leads from here to there.
+    /// No mailbox leads from here to there: to the own reactor, or from a thread that is none.
     @usableFromInline
     func submit(_ message: Message, to receiver: Int) -> SubmitResult {
+        if let (receivers, handle) = mailroom.own(id) {
+            return submit(message, to: handle, handlers(receivers), receiver)
+        }
         guard let mailroom = mailroom.mailroom else { return .stopped }
-        let handlers: ChannelHandlers<Message> = mailroom.handlers(of: id)
+        let handlers = handlers(BorrowedReceiver(mailroom.makeReceiver(id)))
+        return submit(message, to: mailroom.handles[receiver], handlers, -1)
+    }
+
+    private func handlers(_ receiver: BorrowedReceiver) -> ChannelHandlers<Message> {
+        // The number is that of a channel of this type: whoever has it got it from `addChannel`.
+        unsafe unsafeDowncast(receiver.handlers, to: ChannelHandlers<Message>.self)
+    }
+
+    private func submit(
+        _ message: Message,
+        to handle: ReactorHandle,
+        _ handlers: ChannelHandlers<Message>,
+        _ sender: Int
+    ) -> SubmitResult {
         let handler = handlers.handler
-        let sender = Reactor.current.map { $0.mailroom === mailroom ? $0.index : -1 } ?? -1
-        let handle = mailroom.handles[receiver]
         guard let undelivered = handlers.undelivered else { return handle.submit { try handler(message, sender) } }
-        let travelling = TravellingMessage(message) { undelivered($0, receiver) }
+        let travelling = TravellingMessage(message) { undelivered($0, handle.index) }
         let result = handle.submit { if let message = travelling.take() { try handler(message, sender) } }
         // Not taken: the caller knows, so nobody else is told.
         if result != .sent { _ = travelling.take() }
@@ -100,7 +117,7 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     }
 }
 
-/// What a channel's messages are given to: kept by the mailroom, for those that travel as jobs.
+/// What a channel's messages are given to, for those that travel as jobs.
 @usableFromInline
 final class ChannelHandlers<Message: Sendable>: Sendable {
     let handler: @Sendable (Message, Int) throws -> Void

@@ -8,12 +8,16 @@
     let receive: (_ run: inout MailRun) throws -> Void
     /// Moves the message out of the payload and reports that it was not delivered.
     let discard: (_ payload: UnsafeMutableRawPointer, _ receiver: Int) -> Void
+    /// For messages that travel as jobs.
+    let handlers: AnyObject
 
     @usableFromInline
     init(
+        handlers: AnyObject,
         receive: @escaping (_ run: inout MailRun) throws -> Void,
         discard: @escaping (_ payload: UnsafeMutableRawPointer, _ receiver: Int) -> Void
     ) {
+        self.handlers = handlers
         self.receive = receive
         unsafe self.discard = unsafe discard
     }
@@ -26,6 +30,8 @@
 
     @inline(__always)
     init(_ receiver: MailReceiver) { unsafe reference = Unmanaged.passUnretained(receiver) }
+
+    var handlers: AnyObject { unsafe reference._withUnsafeGuaranteedRef { $0.handlers } }
 
     @inline(__always)
     func receive(_ run: inout MailRun) throws {

@@ -93,7 +93,7 @@ public import Synchronization
     @unsafe func next() -> (channel: UInt32, payload: UnsafeMutableRawPointer)? {
         guard let head = unsafe consumer.pointee.next(in: self) else { return nil }
         let slot = unsafe slot(of: head)
-        // The same property is checked on both sides: what is taken as number n was put as number n.
+        // Written for this turn of the ring, and not for one before or after.
         let end = unsafe end(of: slot).pointee.load(ordering: .relaxed)
         precondition(end &- head &- 1 <= mask, "slot \(head & mask) ends at \(end), not behind message \(head)")
         return unsafe (slot.load(as: UInt32.self), slot + 16)

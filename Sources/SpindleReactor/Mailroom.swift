@@ -13,7 +13,7 @@ internal import Synchronization
     private let capacity: Int
     private let nodes: [Int?]
     private let mailboxes: UnsafeMutablePointer<Atomic<UnsafeMutableRawPointer?>>
-    private let channels = Guarded<[(makeReceiver: @Sendable () -> MailReceiver, handlers: any Sendable)]>([])
+    private let channels = Guarded<[@Sendable () -> MailReceiver]>([])
     /// What channels know this mailroom by.
     @usableFromInline let key = MailroomKey()
 
@@ -62,25 +62,14 @@ internal import Synchronization
 
     /// Registers a kind of message; every reactor makes its own receiver when the first one arrives.
     @usableFromInline
-    func addChannel<Message>(
-        _ handlers: ChannelHandlers<Message>,
-        _ makeReceiver: @escaping @Sendable () -> MailReceiver
-    ) -> UInt32 {
+    func addChannel(_ makeReceiver: @escaping @Sendable () -> MailReceiver) -> UInt32 {
         channels.withLock {
-            $0.append((makeReceiver, handlers))
+            $0.append(makeReceiver)
             return UInt32($0.count - 1)
         }
     }
 
-    func makeReceiver(_ channel: UInt32) -> MailReceiver { channels.withLock { $0[Int(channel)].makeReceiver }() }
-
-    func handlers<Message>(of channel: UInt32) -> ChannelHandlers<Message> {
-        let handlers = channels.withLock { $0[Int(channel)].handlers }
-        guard let handlers = handlers as? ChannelHandlers<Message> else {
-            preconditionFailure("channel \(channel) does not carry \(Message.self)")
-        }
-        return handlers
-    }
+    func makeReceiver(_ channel: UInt32) -> MailReceiver { channels.withLock { $0[Int(channel)] }() }
 
     /// Takes out what nobody will handle any more, reporting it. After all reactors have stopped. The mailroom does
     /// it itself when it goes: payloads may hold references, and descriptors.

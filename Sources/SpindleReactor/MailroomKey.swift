@@ -71,6 +71,11 @@ extension MailroomKey {
         }
     }
 
+    /// The calling thread's reactor and what it has for the messages of `channel`; nil on a thread that is none.
+    func own(_ channel: UInt32) -> (receiver: BorrowedReceiver, handle: ReactorHandle)? {
+        withSender { ($0.intake.receiver(of: channel, $0.mailroom), $0.handle) }
+    }
+
     /// Calls `body` with the calling thread's reactor, when that is one of this mailroom's.
     @inlinable
     @inline(__always)

@@ -12,36 +12,45 @@ extension Reactor {
 
     /// Looks into the mailboxes whose bits are set, and into no others: idle peers cost nothing.
     func takeMail() {
-        for word in 0..<doorbell.wordCount { takeMail(of: doorbell.take(word: word), word) }
+        var look = MailLook()
+        for word in 0..<doorbell.wordCount { takeMail(of: doorbell.take(word: word), word, &look) }
     }
 
-    /// The same for a reactor that has nothing else to do: what the messages lead to is shown before anything is
-    /// tidied up. The bits are cleared afterwards, which has to wait for the other core, and then looked for again;
-    /// and whoever sent last is looked at without waiting for the bell.
-    func answerMail() {
-        if intake.lastHasMessage { takeMail(from: intake.lastSender, true) }
-        guard doorbell.isRung else { return }
-        for word in 0..<doorbell.wordCount { takeMail(of: doorbell.load(word: word), word, answering: true) }
-        takeMail()
+    /// The same for a reactor that has nothing else to do: what messages lead to is shown before anything is tidied
+    /// up. The bits are cleared afterwards, which has to wait for the other core, and then looked for again; and whoever
+    /// sent last is looked at without waiting for the bell.
+    ///
+    /// - Returns: True when there was something.
+    @discardableResult
+    func answerMail() -> Bool {
+        var look = MailLook(answers: true)
+        if intake.lastHasMessage { takeMail(from: intake.lastSender, &look) }
+        guard doorbell.isRung, !look.budgetEnded else { return look.taken > 0 }
+        for word in 0..<doorbell.wordCount { takeMail(of: doorbell.load(word: word), word, &look) }
+        // The bits stay where a budget ended: the rest comes in the mail phase.
+        guard !look.budgetEnded else { return true }
+        for word in 0..<doorbell.wordCount { takeMail(of: doorbell.take(word: word), word, &look) }
         flushMail()
+        return look.taken > 0
     }
 
-    private func takeMail(of bits: UInt64, _ word: Int, answering: Bool = false) {
+    private func takeMail(of bits: UInt64, _ word: Int, _ look: inout MailLook) {
         var bits = bits
         while bits != 0 {
             let sender = word << 6 + bits.trailingZeroBitCount
             bits &= bits - 1
-            if sender == handle.inboxBit { takeInbox() } else { takeMail(from: sender, answering) }
+            if sender == handle.inboxBit { takeInbox(&look) } else { takeMail(from: sender, &look) }
         }
     }
 
-    private func takeMail(from sender: Int, _ answering: Bool) {
+    private func takeMail(from sender: Int, _ look: inout MailLook) {
         guard let ring = intake.ring(from: sender, to: index, mailroom) else { return }
         var left = configuration.mailBudget
         while let (channel, _) = unsafe ring.next() {
             guard left > 0 else {
                 // The rest comes in a later phase; the own bit remembers it.
                 counters.add(.mailBudgetExhausted)
+                look.budgetEnded = true
                 _ = doorbell.ring(sender)
                 break
             }
@@ -50,20 +59,27 @@ extension Reactor {
                 log.write(LogRecord(level: .error, message: "a channel's handler threw \(error)", reactor: index))
             }
             left -= run.taken
-            if answering { flushMail() }
+            guard look.answers else { continue }
+            // Whoever gets the answer finds room for what it sends next.
+            ring.release()
+            flushMail()
         }
         ring.release()
-        counters.add(.mailReceived, configuration.mailBudget - left)
+        let taken = configuration.mailBudget - left
+        look.taken += taken
+        counters.add(.mailReceived, taken)
     }
 
     /// Takes the jobs of foreign threads, when those that were taken before have run.
-    private func takeInbox() {
+    private func takeInbox(_ look: inout MailLook) {
         // The rest stays where its number is limited; the bit remembers it.
         guard jobs.foreign.count < configuration.jobBudget else {
+            look.budgetEnded = true
             _ = doorbell.ring(handle.inboxBit)
             return
         }
         let taken = handle.inbox.takeAll()
+        look.taken += taken.count
         counters.add(.inboxJobs, taken.count)
         for job in taken { jobs.foreign.append(job) }
     }
@@ -99,6 +115,16 @@ extension Reactor {
         }
         adopt(message.socket, peer: message.peer, acceptor)
     }
+}
+
+/// One look at the mail.
+private struct MailLook {
+    /// What messages lead to is shown at once.
+    var answers = false
+    /// Messages and jobs.
+    var taken = 0
+    /// There is more than a look may take.
+    var budgetEnded = false
 }
 
 /// An accepted connection on its way to the reactor that will serve it.

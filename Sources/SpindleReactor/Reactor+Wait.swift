@@ -14,8 +14,12 @@ extension Reactor {
             driver.wait(timeout: 0, into: &events)
             if events.isEmpty { _ = lookForMail(times: Reactor.looksPerPollWithoutSleep) }
         } else if !spin(atMost: limit) {
-            sleep(atMost: limit)
+            return sleep(atMost: limit)
         }
+        endWait()
+    }
+
+    private func endWait() {
         now = driver.now()
         recorder.end(.wait)
     }
@@ -29,13 +33,18 @@ extension Reactor {
     }
 
     private func sleep(atMost limit: Int64) {
-        guard doorbell.prepareToSleep() else { return driver.wait(timeout: 0, into: &events) }
-        counters.add(.sleeps)
-        driver.wait(timeout: timeout(atMost: limit), into: &events)
-        doorbell.wakeUp()
-        guard doorbell.isRung else { return }
-        now = driver.now()
-        takeMailWhileWaiting()
+        if doorbell.prepareToSleep() {
+            counters.add(.sleeps)
+            driver.wait(timeout: timeout(atMost: limit), into: &events)
+            doorbell.wakeUp()
+        } else {
+            driver.wait(timeout: 0, into: &events)
+        }
+        endWait()
+        // Mail alone has woken it: answered before the rest of a turn.
+        guard events.isEmpty, doorbell.isRung else { return }
+        answerMail()
+        recorder.end(.mail)
     }
 
     /// Nanoseconds until the next timer; negative without one.
@@ -79,8 +88,7 @@ extension Reactor {
         var found = false
         for _ in 0..<times {
             if doorbell.isRung || intake.lastHasMessage {
-                found = true
-                takeMailWhileWaiting()
+                if takeMailWhileWaiting() { found = true }
                 if hasWork { return true }
             }
             Processor.relax()
@@ -95,9 +103,11 @@ extension Reactor {
     /// The same in poll mode, which is chosen for the sake of events: they wait for half a microsecond at most.
     private static var looksPerPollWithoutSleep: Int { 32 }
 
-    private func takeMailWhileWaiting() {
+    private func takeMailWhileWaiting() -> Bool {
         let start = SystemClock.ticks()
-        answerMail()
+        // Nothing, when it was taken before its bell rang.
+        guard answerMail() else { return false }
         recorder.interlude(.mail, since: start)
+        return true
     }
 }

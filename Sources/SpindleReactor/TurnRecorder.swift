@@ -87,7 +87,7 @@ package final class TurnRecorder: Sendable {
         let now = SystemClock.ticks()
         let ticks = now &- clockwork[Hand.boundary]
         clockwork[Hand.boundary] = now
-        records[Int(clockwork[Hand.record]) + 2 + phase.rawValue] = ticks
+        records[Int(clockwork[Hand.record]) + 2 + phase.rawValue] &+= ticks
         histograms[phase.rawValue].add(ticks)
         if phase == .wait { clockwork[Hand.waitStart] = 0 } else { clockwork[Hand.busyTicks] &+= ticks }
     }
@@ -100,6 +100,7 @@ package final class TurnRecorder: Sendable {
     @inline(__always)
     func interlude(_ phase: TurnPhase, since start: UInt64) {
         let ticks = SystemClock.ticks() &- start
+        records[Int(clockwork[Hand.record]) + 2 + phase.rawValue] &+= ticks
         histograms[phase.rawValue].add(ticks)
         total.add(ticks)
         clockwork[Hand.boundary] &+= ticks

@@ -45,7 +45,7 @@ enum Mailbox {
         let trips = UInt64(arguments.number("trips", default: 200_000))
         let pair = try TwoReactors(idleSpin: .seconds(60))
         let start = HandedAround<UInt64>(0)
-        // Not an optional: unwrapping one copies the channel, which counts references six times a trip.
+        // Set below: each channel's handler sends into the other.
         let there = HandedAround(pair.engine.makeChannel { (_: Value, _) in })
         // A handler for each side, so that the two share nothing but the mailboxes.
         let back = pair.engine.makeChannel { (value: Value, _) in

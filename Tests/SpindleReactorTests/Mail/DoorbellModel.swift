@@ -75,7 +75,7 @@ struct DoorbellLayout {
     /// Ghosts: how often the receiver said that it sleeps, and how many senders took it upon them to wake it.
     var announcements: Int { wordCount + 2 }
     var wakers: Int { wordCount + 3 }
-    /// The published tail of a sender's mailbox.
+    /// How much a sender has published in its mailbox; the ring itself is `RingModel`'s.
     func tail(_ sender: Int) -> Int { wordCount + 4 + sender }
     var locationCount: Int { wordCount + 4 + senderCount }
 

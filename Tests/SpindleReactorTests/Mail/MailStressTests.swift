@@ -120,6 +120,29 @@ extension StressTests {
             #expect(live.value == 0)
         }
 
+        @Test("a reactor that mail alone has woken handles it in the turn in which it slept")
+        func wokenByMail() async {
+            let crew = ReactorCrew(count: 2)
+            let turns = Kept<UInt64>()
+            let channel = Channel<UInt64>(crew.mailroom) { before, _ in
+                turns.add(before)
+                turns.add(crew.handles[1].counters[.turns])
+                crew.stop()
+            }
+            await crew.run { reactor in
+                guard reactor.index == 0 else { return }
+                @Sendable func sendWhenAsleep() {
+                    guard crew.handles[1].doorbell.loadSleeping() else {
+                        Reactor.current?.callSoon(sendWhenAsleep)
+                        return
+                    }
+                    channel.send(crew.handles[1].counters[.turns], to: 1)
+                }
+                reactor.callSoon(sendWhenAsleep)
+            }
+            #expect(turns.values.count == 2 && turns.values[0] == turns.values[1], "\(turns.values)")
+        }
+
         @Test("N4: among four reactors every pair keeps its order, and nobody waits for anybody", arguments: [2, 64])
         func everyPair(capacity: Int) async {
             let (count, perPair) = (4, 5_000)

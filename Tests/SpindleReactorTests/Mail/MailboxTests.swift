@@ -63,8 +63,12 @@ struct MailboxTests {
     func answersAtOnce() throws {
         let crew = try HandTurned(count: 3)
         let seen = Kept<Int>()
-        let answers = Channel<Int>(crew.mailroom) { number, _ in seen.add(number) }
         let mailroom = crew.mailroom
+        let answers = Channel<Int>(mailroom) { number, _ in
+            // The answer to the question was shown before this, which came after it, was looked at.
+            if number == 7 { #expect(mailroom.handles[0].doorbell.isRung) }
+            seen.add(number)
+        }
         let questions = Channel<Int>(mailroom) { number, sender in
             answers.send(-number, to: sender)
             // The bell of reactor 2 rings while this is being answered.
@@ -83,6 +87,51 @@ struct MailboxTests {
         #expect(seen.values == [7])
         crew.turn(0)
         #expect(seen.values == [7, -7])
+    }
+
+    @Test("a reactor that spins takes one budget of a sender's messages, and leaves the bell rung for the rest")
+    func budgetWhileSpinning() throws {
+        let crew = try HandTurned(configuration: Self.configuration { $0.mailBudget = 3 })
+        let seen = Kept<Int>()
+        let channel = Channel<Int>(crew.mailroom) { number, _ in seen.add(number) }
+        crew.on(0) { _ in channel.send(0, to: 1) }
+        crew.turn(1)
+        crew.on(0) { _ in for number in 1...10 { channel.send(number, to: 1) } }
+        crew.on(1) { $0.answerMail() }
+        #expect(seen.values == Array(0...3))
+        #expect(crew.reactors[1].doorbell.isRung)
+        for _ in 0..<3 { crew.turn(1) }
+        #expect(seen.values == Array(0...10))
+    }
+
+    @Test("an answer finds room in a mailbox that was full with what is being answered")
+    func roomForTheAnswersAnswer() throws {
+        let crew = try HandTurned(configuration: Self.configuration(capacity: 1))
+        let seen = Kept<SubmitResult>()
+        let channel = Channel<Int>(crew.mailroom) { _, _ in }
+        let question = Channel<Int>(crew.mailroom) { number, sender in channel.send(-number, to: sender) }
+        crew.on(0) { _ in
+            #expect(question.send(1, to: 1) == .sent)
+            #expect(question.send(2, to: 1) == .full)
+        }
+        crew.on(1) { $0.answerMail() }
+        crew.on(0) { _ in seen.add(question.send(3, to: 1)) }
+        #expect(seen.values == [.sent])
+    }
+
+    @Test("a handler that throws while a spinning reactor answers is logged, and the next message is handled")
+    func throwsWhileAnswering() throws {
+        let crew = try HandTurned()
+        let seen = Kept<Int>()
+        let channel = Channel<Int>(crew.mailroom) { number, _ in
+            if number == 1 { throw Failure() }
+            seen.add(number)
+        }
+        crew.on(0) { _ in for number in 1...2 { channel.send(number, to: 1) } }
+        crew.on(1) { $0.answerMail() }
+        #expect(seen.values == [2])
+        #expect(crew.log.messages.count == 1)
+        #expect(crew.count(.mailReceived, 1) == 2)
     }
 
     @Test("a channel does not keep its reactors alive, and answers that they have stopped")

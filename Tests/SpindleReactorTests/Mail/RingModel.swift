@@ -2,7 +2,7 @@
 
 @testable import SpindleReactor
 
-/// The published indices of a ring on a model's thread.
+/// What the ends of a ring show each other, on a model's thread.
 struct ModelRing: RingMemory {
     typealias Interruption = ModelInterruption
 
