@@ -11,7 +11,7 @@ SPINDLE := .build/release/spindle
 PACKAGES := libnuma-dev python3 gcc libc6-dev procps util-linux
 ARGS ?=
 
-.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench tsan asan ci clean
+.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report tsan asan ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,9 +59,16 @@ examples: build ## Build and run every example
 check-command: build ## The command as people use it: exit codes, flags, signals, a full disk
 	tools/check-command
 
+check-report: build ## The page of `bench --report` in a browser
+	@tools/setup chromium
+	tools/check-report
+
 check-bench: build ## A two-second benchmark, for truth and not for speed
 	$(SPINDLE) bench echo --duration 2s --json > /dev/null
 	$(SPINDLE) bench echo --duration 1s --size 16KiB --depth 4 --connections 8
+	$(SPINDLE) bench echo --duration 1s --rate 2k --size 1..4KiB
+	$(SPINDLE) bench stream --duration 1s
+	$(SPINDLE) bench connect --duration 1s
 
 tsan: setup ## The concurrency tests under ThreadSanitizer
 	swift test --no-parallel --sanitize=thread --build-path .build/tsan --filter 'SpindleReactorTests|SpindleTests'
@@ -70,7 +77,7 @@ asan: setup ## Parsers, buffers, rings and the contract under AddressSanitizer
 	ASAN_OPTIONS=detect_leaks=0 swift test --no-parallel --sanitize=address --build-path .build/asan \
 		--filter 'SpindleCoreTests|SpindleSystemTests|SpindleTopologyTests|SpindleReactorTests|SpindleCLITests|EngineOption'
 
-ci: test lint tidy tsan asan docs examples check-command check-bench ## Everything that CI runs
+ci: test lint tidy tsan asan docs examples check-command check-bench check-report ## Everything that CI runs
 
 clean: ## Remove what was built
 	rm -rf .build Benchmarks/Floor/build

@@ -85,7 +85,7 @@ let package = Package(
             ]
         ),
         tests("SpindleLoadTests", ["SpindleLoad", "Spindle", histogram]),
-        tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "Spindle"]),
+        tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "SpindleTopology", "Spindle"]),
     ],
     swiftLanguageModes: [.v6]
 )

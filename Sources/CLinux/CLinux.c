@@ -205,8 +205,12 @@ int cl_shutdown_writes(int fd) { return RESULT(shutdown(fd, SHUT_WR)); }
 
 static int option_name(int option, int *level) {
     static const int names[] = {SO_REUSEADDR, SO_REUSEPORT, SO_OOBINLINE, SO_KEEPALIVE, TCP_NODELAY,
-                                IPV6_V6ONLY,  SO_BUSY_POLL, SO_SNDBUF,    SO_RCVBUF,    SO_ERROR};
-    *level = option == CL_NODELAY ? IPPROTO_TCP : option == CL_V6ONLY ? IPPROTO_IPV6 : SOL_SOCKET;
+                                IPV6_V6ONLY,  SO_BUSY_POLL, SO_SNDBUF,    SO_RCVBUF,    SO_ERROR,
+                                IP_BIND_ADDRESS_NO_PORT};
+    *level = option == CL_NODELAY                ? IPPROTO_TCP
+             : option == CL_V6ONLY               ? IPPROTO_IPV6
+             : option == CL_BIND_ADDRESS_NO_PORT ? IPPROTO_IP
+                                                 : SOL_SOCKET;
     return names[option];
 }
 

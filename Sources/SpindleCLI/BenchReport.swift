@@ -5,16 +5,23 @@ import Spindle
 import SpindleLoad
 import SpindleTopology
 
-/// What `spindle bench echo` prints.
+/// What `spindle bench` prints.
 struct BenchReport {
     let plan: LoadPlan
+    let kind: BenchKind
     let result: LoadResult
     let split: BenchmarkPlacement
     let server: EngineSnapshot?
     let isLocal: Bool
 
     /// What is going to run, and where.
-    static func header(_ plan: LoadPlan, server: Engine?, generator: Engine, split: BenchmarkPlacement) -> String {
+    static func header(
+        _ plan: LoadPlan,
+        _ kind: BenchKind,
+        server: Engine?,
+        generator: Engine,
+        split: BenchmarkPlacement
+    ) -> String {
         func cpus(_ placement: Placement) -> String {
             CPUSet(placement.reactors.flatMap { Array($0.allowedCPUs) }).description
         }
@@ -27,58 +34,104 @@ struct BenchReport {
             lines.append("server     \(plan.address), not ours")
         }
         lines.append("generator  \(generator.reactorCount) × reactor on CPU \(cpus(generator.placement))")
-        let work = "\(plan.connections) connections × \(ByteSize.text(plan.messageBytes)) B × depth \(plan.depth)"
-        lines.append(
-            "work       \(work), closed loop, \(TimeText.text(plan.duration)) after \(TimeText.text(plan.warmup))"
-        )
+        lines += work(plan, kind).map { "work       \($0)" }
         lines += split.warnings.map { "warning    \($0)" }
         return lines.joined(separator: "\n")
     }
 
-    private static let percentiles: [(name: String, value: Double)] = [
-        ("p50", 50), ("p90", 90), ("p99", 99), ("p99.9", 99.9), ("max", 100),
+    /// What is done, in a line.
+    static func work(_ plan: LoadPlan, _ kind: BenchKind) -> [String] {
+        let what = "\(plan.connections) connections × \(SizesText.text(plan.sizes)) B × depth \(plan.depth)"
+        let time = "\(TimeText.text(plan.duration)) after \(TimeText.text(plan.warmup))"
+        return ["\(kind.name), \(what), \(loop(plan)), \(time)"]
+    }
+
+    private static func loop(_ plan: LoadPlan) -> String {
+        switch plan.pace {
+        case .closed: "closed loop"
+        case .open(let rate): "open loop of \(RateText.text(rate))/s"
+        }
+    }
+
+    static let percentiles: [(name: String, value: Double)] = [
+        ("p50", 50), ("p90", 90), ("p99", 99), ("p99.9", 99.9), ("p99.99", 99.99), ("max", 100),
     ]
 
-    private var megabytesPerSecond: Double { result.messagesPerSecond * Double(plan.messageBytes) / 1e6 }
+    private var megabytesPerSecond: Double { result.messagesPerSecond * plan.sizes.mean / 1e6 }
 
-    private var cpuPerMessage: Double? {
-        guard isLocal, result.messages > 0 else { return nil }
-        let total = result.serverCPU.reduce(Duration.zero, +)
-        return total / .nanoseconds(1) / Double(result.messages)
+    var cpuPerMessage: Double? {
+        guard let usage = result.serverUsage, result.messages > 0 else { return nil }
+        return usage.cpu / .nanoseconds(1) / Double(result.messages)
     }
 
     var text: String {
         var lines = [
             "",
-            "\(Int(result.messagesPerSecond)) messages/s, \(fixed(megabytesPerSecond, 1)) MB/s each way, "
+            "\(Int(result.messagesPerSecond)) \(kind.unit)/s, \(fixed(megabytesPerSecond, 1)) MB/s each way, "
                 + "every byte verified",
         ]
-        if let cpuPerMessage { lines.append("\(Int(cpuPerMessage)) ns of the server's CPU per message") }
+        if let cpuPerMessage { lines.append("\(Int(cpuPerMessage)) ns of the server's CPU for each") }
         let latencies = BenchReport.percentiles.map { name, value in
             "\(name) \(microseconds(value))"
         }
-        lines.append("latency    " + latencies.joined(separator: "   ") + "   (µs)")
+        let from = plan.pace.isOpen ? "µs, from when a message was due" : "µs"
+        lines.append("latency    " + latencies.joined(separator: "   ") + "   (\(from))")
+        if !isLocal, let usage = result.serverUsage { lines.append("server     " + text(of: usage)) }
         if isLocal { lines += cores }
-        let busiest = result.generatorBusy.max() ?? 0
-        if busiest > 0.95, let busy = serverBusy, busy < 0.9 {
-            lines.append(
-                "warning    the generator was \(percent(busiest)) busy and the server \(percent(busy)): "
-                    + "the generator was the limit"
-            )
-        }
+        lines += warnings.map { "warning    \($0)" }
         return lines.joined(separator: "\n")
     }
 
+    /// What the figures don't say by themselves.
+    var warnings: [String] {
+        var found: [String] = []
+        if result.wasEndedEarly { found.append("ended early, after \(fixed(result.elapsed / .seconds(1), 1)) s") }
+        if case .open(let rate) = plan.pace, result.unsent > 0 || result.messagesPerSecond < 0.99 * rate {
+            found.append(
+                "the server did not keep up: \(RateText.text(rate))/s were due, \(Int(result.messagesPerSecond)) came "
+                    + "back, \(result.unsent) were never sent"
+            )
+        }
+        let (p99, longest) = (result.latency.valueAtPercentile(99), result.latency.max)
+        if !plan.pace.isOpen, longest > 10 * p99, longest > 10_000_000 {
+            found.append(
+                "the server stalled for \(longest / 1_000_000) ms; a closed loop sends nothing meanwhile, so the "
+                    + "percentiles leave out who would have waited: use --rate"
+            )
+        }
+        let busiest = result.generatorBusy.max() ?? 0
+        if busiest > 0.95, let busy = serverBusy, busy < 0.9 {
+            found.append(
+                "the generator was \(percent(busiest)) busy and the server \(percent(busy)): "
+                    + "the generator was the limit"
+            )
+        }
+        return found
+    }
+
+    private func text(of usage: ServerUsage) -> String {
+        var parts = ["\(percent(usage.cpu / result.elapsed)) of a CPU"]
+        if let bytes = usage.residentBytes { parts.append("\(ByteSize.text((bytes >> 20) << 20)) resident") }
+        if let voluntary = usage.voluntarySwitches, let involuntary = usage.involuntarySwitches {
+            parts.append("\(voluntary) context switches by itself and \(involuntary) by others")
+        }
+        return parts.joined(separator: ", ")
+    }
+
     /// How busy the server's busiest core was.
-    private var serverBusy: Double? { result.serverCPU.map { $0 / result.elapsed }.max() }
+    private var serverBusy: Double? {
+        isLocal
+            ? result.serverCPU.map { $0 / result.elapsed }.max() : result.serverUsage.map { $0.cpu / result.elapsed }
+    }
 
     /// A table per core, and how even it is.
     private var cores: [String] {
         guard let server else { return [] }
         var lines = ["core   CPU   connections   messages/s    busy   longest turn"]
         for (reactor, snapshot) in server.reactors.enumerated() where reactor < result.serverMessages.count {
-            let rate =
-                Double(result.serverMessages[reactor]) / Double(plan.messageBytes) / (result.elapsed / .seconds(1))
+            // By bytes: with small messages one receive may bring several.
+            let share = Double(result.serverMessages[reactor]) / Double(max(result.serverMessages.reduce(0, +), 1))
+            let rate = share * result.messagesPerSecond
             let columns = [
                 pad("\(reactor)", 4), pad(snapshot.cpu.map(String.init) ?? "–", 6),
                 pad("\(result.serverConnections[reactor])", 14), pad("\(Int(rate))", 13),
@@ -114,17 +167,47 @@ struct BenchReport {
             ])
         }
         return .object([
-            .init("work", "echo"), .init("loop", "closed"), .init("address", .string(plan.address.description)),
-            .init("connections", .integer(plan.connections)), .init("messageBytes", .integer(plan.messageBytes)),
+            .init("work", .string(kind.name)), .init("loop", .string(plan.pace.isOpen ? "open" : "closed")),
+            .init("messagesPerSecondDue", .number(due)), .init("unsent", .integer(result.unsent)),
+            .init("address", .string(plan.address.description)),
+            .init("connections", .integer(plan.connections)), .init("messageBytes", .number(plan.sizes.mean)),
             .init("depth", .integer(plan.depth)), .init("messages", .integer(result.messages)),
             .init("elapsedSeconds", .number(result.elapsed / .seconds(1))),
             .init("messagesPerSecond", .number(result.messagesPerSecond)),
-            .init("bytesPerSecond", .number(result.messagesPerSecond * Double(plan.messageBytes))),
+            .init("bytesPerSecond", .number(result.messagesPerSecond * plan.sizes.mean)),
             .init("serverCPUNanosecondsPerMessage", .number(cpuPerMessage)),
             .init("latencyNanoseconds", .object(latency)),
             .init("generatorBusyShare", .array(result.generatorBusy.map { .number($0) })),
             .init("serverReactors", .array(reactors)),
-            .init("warnings", .strings(split.warnings)),
+            .init("serverUsage", usage),
+            .init("intervals", .array(result.intervals.map(json(of:)))),
+            .init("warnings", .strings(split.warnings + warnings)),
+        ])
+    }
+
+    /// Messages a second that were due; null in a closed loop.
+    private var due: Double? {
+        guard case .open(let rate) = plan.pace else { return nil }
+        return rate
+    }
+
+    private var usage: JSONValue {
+        guard let usage = result.serverUsage else { return .null }
+        return .object([
+            .init("cpuNanoseconds", .integer(Int(usage.cpu / .nanoseconds(1)))),
+            .init("residentBytes", .integer(usage.residentBytes)),
+            .init("voluntaryContextSwitches", .integer(usage.voluntarySwitches)),
+            .init("involuntaryContextSwitches", .integer(usage.involuntarySwitches)),
+        ])
+    }
+
+    private func json(of interval: LoadInterval) -> JSONValue {
+        .object([
+            .init("endSeconds", .number(interval.end / .seconds(1))),
+            .init("messagesPerSecond", .number(interval.messagesPerSecond)),
+            .init("p50Nanoseconds", .integer(Int(interval.p50))),
+            .init("p99Nanoseconds", .integer(Int(interval.p99))),
+            .init("maxNanoseconds", .integer(Int(interval.longest))),
         ])
     }
 
@@ -139,7 +222,7 @@ struct BenchReport {
     }
 
     /// A number with so many digits behind the point.
-    private func fixed(_ value: Double, _ digits: Int) -> String {
+    func fixed(_ value: Double, _ digits: Int) -> String {
         let scale = (0..<digits).reduce(1.0) { scale, _ in scale * 10 }
         let scaled = Int((value * scale).rounded())
         guard digits > 0 else { return "\(scaled)" }

@@ -1,44 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Histogram
+internal import Histogram
 public import Spindle
 internal import Synchronization
-
-/// What a run of the load generator has measured.
-public struct LoadResult: Sendable {
-    /// Messages that came back in the measured time.
-    public let messages: Int
-    /// The measured time.
-    public let elapsed: Duration
-    /// The time from sending a message to its last byte coming back, in nanoseconds.
-    public let latency: Histogram<UInt64>
-    /// The CPU time of the server's reactors per message, by reactor, when the server is in this process.
-    public let serverCPU: [Duration]
-    /// The share of time that each reactor of the generator was busy, 0...1.
-    public let generatorBusy: [Double]
-    /// Connections of each of the server's reactors, when the server is in this process.
-    public let serverConnections: [Int]
-    /// Messages that each of the server's reactors has handled in the measured time.
-    public let serverMessages: [Int]
-
-    /// Messages per second.
-    public var messagesPerSecond: Double { Double(messages) / (elapsed / .seconds(1)) }
-}
 
 /// Drives an echo server with the reactors of an engine.
 public struct LoadGenerator: Sendable {
     private let plan: LoadPlan
     private let engine: Engine
     private let server: Engine?
+    private let usage: @Sendable () -> ServerUsage?
 
     /// - Parameters:
     ///   - plan: What to do.
-    ///   - engine: The generator's reactors; must run.
+    ///   - engine: The generator's reactors; must run. In an open loop, reactors in poll mode send on time to the
+    ///     microsecond, others to a tick of the timer wheel (65 µs).
     ///   - server: The server's engine when it is in this process: its CPU time is measured.
-    public init(_ plan: LoadPlan, on engine: Engine, server: Engine? = nil) {
+    ///   - usage: Reads what the server's process has used so far, when that is another process; nil when it can't.
+    public init(
+        _ plan: LoadPlan,
+        on engine: Engine,
+        server: Engine? = nil,
+        usage: @escaping @Sendable () -> ServerUsage? = { nil }
+    ) {
         self.plan = plan
         self.engine = engine
         self.server = server
+        self.usage = usage
     }
 
     /// Connects, warms up, measures, waits for what is on the way, closes.
@@ -46,102 +34,120 @@ public struct LoadGenerator: Sendable {
     /// - Throws: `LoadFailure` when a byte was wrong, lost or surplus, or the server could not be reached.
     public func run(progress: LoadProgress = LoadProgress()) async throws -> LoadResult {
         let workers = WorkerSet(count: engine.reactorCount)
-        try await connect(workers, progress)
-        await workers.onEach(engine) { $0.begin() }
-        try await pause(plan.warmup, workers)
-        await workers.onEach(engine) { $0.startMeasuring() }
-        let start = ContinuousClock.now
-        let before = await Sample(engine: server)
-        try await pause(plan.duration, workers)
-        let after = await Sample(engine: server)
-        // What is received until each worker has stopped counting belongs to the time until then.
+        try await prepare(workers, progress)
+        await workers.onEach(engine) { worker, _ in worker.begin() }
+        try await pause(until: .now + plan.warmup, workers, progress)
+        await workers.onEach(engine) { worker, reactor in
+            worker.recorder.start(at: reactor.readClock().nanoseconds)
+        }
+        let before = await Sample(engine: server, usage: usage)
+        var (intervals, figures) = try await measure(workers, progress)
+        let after = await Sample(engine: server, usage: usage)
+        let busy = engine.snapshot().reactors.map(\.busyShare)
         await finish(workers)
-        let elapsed = workers.elapsed(since: start)
-        return try result(workers, elapsed: elapsed, before: before, after: after)
+        // What was on the way counts by when it was sent or due: not at all in a closed loop.
+        let (rest, end) = (await workers.takeFigures(engine), workers.stopTime)
+        figures.add(rest)
+        try await check(workers)
+        return LoadResult(
+            messages: figures.messages,
+            elapsed: before.time.duration(to: end ?? after.time),
+            unsent: figures.unsent,
+            latency: figures.latency ?? LoadFigures.makeHistogram(),
+            intervals: intervals,
+            wasEndedEarly: progress.isEnding,
+            serverUsage: after.usage.flatMap { after in before.usage.map { after.since($0) } },
+            serverCPU: zip(after.cpu, before.cpu).map { $0 - $1 },
+            generatorBusy: busy,
+            serverConnections: before.connections,
+            serverMessages: zip(after.bytes, before.bytes).map { $0 - $1 }
+        )
     }
 
-    private func connect(_ workers: WorkerSet, _ progress: LoadProgress) async throws {
-        let (plan, engine) = (plan, engine)
-        await withTaskGroup(of: Void.self) { group in
-            for handle in engine.reactors {
-                group.addTask {
-                    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                        _ = handle.submit {
-                            guard let reactor = Reactor.current else { return continuation.resume() }
-                            let share = Share.of(plan.connections, part: reactor.index, of: engine.reactorCount)
-                            let worker = LoadWorker(
-                                plan: plan,
-                                reactor: reactor,
-                                connectionCount: share.count,
-                                progress: progress
-                            )
-                            workers.set(worker, at: reactor.index)
-                            worker.connect(firstNumber: share.lowerBound) { continuation.resume() }
-                        }
-                    }
+    private func prepare(_ workers: WorkerSet, _ progress: LoadProgress) async throws {
+        await onEachReactor { [plan, engine] reactor, done in
+            let numbers = Share.of(plan.connections, part: reactor.index, of: engine.reactorCount)
+            let recorder = LoadRecorder(plan, progress)
+            let worker: any LoadWorker =
+                switch plan.work {
+                case .echo: EchoWorker(plan, reactor, numbers, recorder)
+                case .connect: ConnectWorker(plan, reactor, numbers, recorder)
                 }
-            }
+            workers.set(worker, at: reactor.index)
+            worker.prepare(completion: done)
         }
         try await check(workers)
     }
 
-    private func check(_ workers: WorkerSet) async throws {
-        for failure in await workers.failures(engine) { throw failure }
+    /// Takes the workers' figures once a second until the time is up, or somebody has had enough.
+    private func measure(_ workers: WorkerSet, _ progress: LoadProgress) async throws -> ([LoadInterval], LoadFigures) {
+        var (intervals, sum) = ([LoadInterval](), LoadFigures())
+        let start = ContinuousClock.now
+        var last = Duration.zero
+        while last < plan.duration, !progress.isEnding {
+            try await pause(until: start + min(last + .seconds(1), plan.duration), workers, progress)
+            let figures = await workers.takeFigures(engine)
+            let end = start.duration(to: .now)
+            intervals.append(LoadInterval(figures, from: last, to: end))
+            sum.add(figures)
+            last = end
+        }
+        return (intervals, sum)
     }
 
-    /// Sleeps in short steps, so that a failure ends the run soon.
-    private func pause(_ duration: Duration, _ workers: WorkerSet) async throws {
-        let end = ContinuousClock.now + duration
-        while ContinuousClock.now < end {
+    private func check(_ workers: WorkerSet) async throws {
+        if let failure = await workers.firstFailure(engine) { throw failure }
+    }
+
+    /// Sleeps in short steps, so that a failure or an early end is noticed soon.
+    private func pause(until end: ContinuousClock.Instant, _ workers: WorkerSet, _ progress: LoadProgress) async throws
+    {
+        while ContinuousClock.now < end, !progress.isEnding {
             try await ContinuousClock().sleep(until: min(end, .now + .milliseconds(200)))
             try await check(workers)
         }
     }
 
     private func finish(_ workers: WorkerSet) async {
+        await onEachReactor { reactor, done in
+            guard let worker = workers.get(reactor.index) else { return done() }
+            workers.stopped()
+            worker.finish(completion: done)
+        }
+    }
+
+    /// Runs `body` on every reactor of the generator, and returns when each has called its completion.
+    private func onEachReactor(_ body: @escaping @Sendable (Reactor, @escaping () -> Void) -> Void) async {
         await withTaskGroup(of: Void.self) { group in
             for handle in engine.reactors {
                 group.addTask {
                     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
                         _ = handle.submit {
-                            guard let worker = workers.get(handle.index) else { return continuation.resume() }
-                            workers.stopped()
-                            worker.finish { continuation.resume() }
+                            guard let reactor = Reactor.current else { return continuation.resume() }
+                            body(reactor) { continuation.resume() }
                         }
                     }
                 }
             }
         }
     }
-
-    private func result(_ workers: WorkerSet, elapsed: Duration, before: Sample, after: Sample) throws -> LoadResult {
-        let results = workers.results()
-        if let failure = results.lazy.compactMap(\.failure).first { throw failure }
-        var latency = Histogram<UInt64>(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
-        for result in results { latency.add(result.histogram) }
-        return LoadResult(
-            messages: results.reduce(0) { $0 + $1.messages },
-            elapsed: elapsed,
-            latency: latency,
-            serverCPU: zip(after.cpu, before.cpu).map { $0 - $1 },
-            generatorBusy: engine.snapshot().reactors.map(\.busyShare),
-            serverConnections: before.connections,
-            serverMessages: zip(after.messages, before.messages).map { $0 - $1 }
-        )
-    }
 }
 
 /// The server's figures at one moment.
 private struct Sample {
+    let time: ContinuousClock.Instant
     let cpu: [Duration]
     let connections: [Int]
-    let messages: [Int]
+    let bytes: [Int]
+    let usage: ServerUsage?
 
-    init(engine: Engine?) async {
+    init(engine: Engine?, usage: @Sendable () -> ServerUsage?) async {
+        time = .now
         cpu = await engine?.cpuTimes() ?? []
         let reactors = engine?.snapshot().reactors ?? []
         connections = reactors.map { Int($0[.openConnections]) }
-        messages = reactors.map { Int($0[.bytesReceived]) }
+        bytes = reactors.map { Int($0[.bytesReceived]) }
+        self.usage = usage() ?? (engine == nil ? nil : ServerUsage(cpu: cpu.reduce(.zero, +)))
     }
 }
 

@@ -11,14 +11,8 @@ struct LoadPattern {
     private let bytes: [UInt8]
 
     init() {
-        var state: UInt64 = 0x9e37_79b9_7f4a_7c15
-        let once = (0..<LoadPattern.period).map { _ in
-            // xorshift64 (Marsaglia, 2003): any sequence without short repetitions would do.
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return UInt8(truncatingIfNeeded: state >> 32)
-        }
+        var random = Xorshift()
+        let once = (0..<LoadPattern.period).map { _ in UInt8(truncatingIfNeeded: random.next() >> 32) }
         bytes = once + once
     }
 

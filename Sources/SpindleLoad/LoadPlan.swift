@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Spindle
-internal import Synchronization
 
-/// What a load generator does: a closed loop of echoes.
+/// What a load generator does, in a closed or an open loop.
 public struct LoadPlan: Sendable {
+    /// The kinds of load.
+    public enum Work: String, Sendable, CaseIterable {
+        /// Messages over connections that stay.
+        case echo
+        /// A connection for each message.
+        case connect
+    }
+
+    /// What it does.
+    public var work: Work
     /// The echo server.
     public var address: SocketAddress
     /// Connections over all reactors of the generator, at least 1.
     public var connections: Int
-    /// Bytes of a message, at least 1.
-    public var messageBytes: Int
-    /// Messages on the way per connection, at least 1.
+    /// Bytes of a message, each at least 1.
+    public var sizes: MessageSizes
+    /// Messages on the way per connection, at least 1. In an open loop the most: what is due beyond it waits, and its
+    /// latency counts.
     public var depth: Int
+    /// When messages are sent.
+    public var pace: Pace
     /// How long to measure.
     public var duration: Duration
     /// How long to run before that.
@@ -20,58 +32,38 @@ public struct LoadPlan: Sendable {
 
     /// A plan; nothing is checked here.
     public init(
+        work: Work = .echo,
         address: SocketAddress,
         connections: Int,
-        messageBytes: Int,
+        sizes: MessageSizes,
         depth: Int,
+        pace: Pace = .closed,
         duration: Duration,
         warmup: Duration
     ) {
+        self.work = work
         self.address = address
         self.connections = connections
-        self.messageBytes = messageBytes
+        self.sizes = sizes
         self.depth = depth
+        self.pace = pace
         self.duration = duration
         self.warmup = warmup
     }
-}
 
-/// Why a run does not count.
-public enum LoadFailure: Error, Sendable, CustomStringConvertible {
-    /// The server cannot be reached.
-    case connect(ConnectError)
-    /// A byte came back that was not the one sent.
-    case mismatch(connection: UInt64, byte: UInt64)
-    /// More came back than was sent.
-    case surplus(connection: UInt64, byte: UInt64)
-    /// The server ended a connection, or an error did.
-    case connectionLost(connection: UInt64, DisconnectReason)
-    /// Messages that did not come back within 5 s of the end.
-    case lost(messages: Int)
+    /// How long what is on the way at the end may take to come back.
+    static let patience = Duration.seconds(5)
 
-    /// One sentence, with the place.
-    public var description: String {
-        switch self {
-        case .connect(let error): "\(error)"
-        case .mismatch(let connection, let byte):
-            "connection \(connection): byte \(byte) of the echo is not the byte that was sent"
-        case .surplus(let connection, let byte):
-            "connection \(connection): more came back than was sent, after byte \(byte)"
-        case .connectionLost(let connection, let reason): "connection \(connection) ended during the run: \(reason)"
-        case .lost(let messages): "\(messages) messages did not come back within 5 s"
+    /// Connections of one source address: below the 28,000 ephemeral ports that it has towards one destination.
+    static let connectionsPerSource = 20_000
+
+    /// Where the connection with this number comes from; nil for the kernel's choice. Loopback has 16 million
+    /// addresses, so connections beyond what one of them has ports for come from others.
+    func source(of number: Int) -> SocketAddress? {
+        guard case .ipv4(let target, _) = address, target >> 24 == 127, number >= LoadPlan.connectionsPerSource else {
+            return nil
         }
+        let host = number / LoadPlan.connectionsPerSource % 250
+        return .ipv4(0x7f00_0001 + UInt32(host), port: 0)
     }
-}
-
-/// Messages received so far, for a progress line. From any thread.
-public final class LoadProgress: Sendable {
-    private let count = Atomic<Int>(0)
-
-    /// Nothing yet.
-    public init() {}
-
-    func add(_ messages: Int) { count.add(messages, ordering: .relaxed) }
-
-    /// Messages received since the start, warm-up included.
-    public var messages: Int { count.load(ordering: .relaxed) }
 }

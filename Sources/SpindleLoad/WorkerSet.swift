@@ -6,45 +6,48 @@ internal import Synchronization
 /// The workers of a run, by reactor. Each worker is touched on its own reactor only.
 // Sendable: the array is behind the lock; what is in it is handed out to the reactor of its index alone.
 final class WorkerSet: @unchecked Sendable {
-    private let lock = Mutex(State())
-    private struct State {
-        var stopTime: ContinuousClock.Instant?
-        var results: [Int: LoadWorkerResult] = [:]
-    }
-    private var workers: [LoadWorker?]
+    private let lock = Mutex<ContinuousClock.Instant?>(nil)
+    private var workers: [(any LoadWorker)?]
 
     init(count: Int) { workers = Array(repeating: nil, count: count) }
 
-    func set(_ worker: LoadWorker, at index: Int) { lock.withLock { _ in workers[index] = worker } }
+    func set(_ worker: any LoadWorker, at index: Int) { lock.withLock { _ in workers[index] = worker } }
 
-    func get(_ index: Int) -> LoadWorker? { lock.withLock { _ in workers[index] } }
+    func get(_ index: Int) -> (any LoadWorker)? { lock.withLock { _ in workers[index] } }
 
-    func onEach(_ engine: Engine, _ body: @escaping @Sendable (LoadWorker) -> Void) async {
+    func onEach(_ engine: Engine, _ body: @escaping @Sendable (any LoadWorker, Reactor) -> Void) async {
         await engine.onEveryReactor { [self] reactor in
-            if let worker = get(reactor.index) { body(worker) }
+            if let worker = get(reactor.index) { body(worker, reactor) }
         }
     }
 
-    func failures(_ engine: Engine) async -> [LoadFailure] {
-        let found = Mutex<[LoadFailure]>([])
-        await onEach(engine) { worker in
-            if let failure = worker.result.failure { found.withLock { $0.append(failure) } }
+    func firstFailure(_ engine: Engine) async -> LoadFailure? {
+        let found = Mutex<LoadFailure?>(nil)
+        await onEach(engine) { worker, _ in
+            guard let failure = worker.recorder.failure else { return }
+            found.withLock { $0 = $0 ?? failure }
         }
         return found.withLock { $0 }
     }
 
+    /// The figures of all since the last call.
+    func takeFigures(_ engine: Engine) async -> LoadFigures {
+        let sum = Mutex(LoadFigures())
+        await onEach(engine) { worker, _ in
+            let figures = worker.recorder.takeFigures()
+            sum.withLock { $0.add(figures) }
+        }
+        return sum.withLock { $0 }
+    }
+
     /// A worker stops counting now.
     func stopped() {
-        lock.withLock { state in
+        lock.withLock { stopTime in
             let now = ContinuousClock.now
-            state.stopTime = max(state.stopTime ?? now, now)
+            stopTime = max(stopTime ?? now, now)
         }
     }
 
-    func elapsed(since start: ContinuousClock.Instant) -> Duration {
-        lock.withLock { start.duration(to: $0.stopTime ?? .now) }
-    }
-
-    /// The figures, once every worker has finished: nothing runs on them any more.
-    func results() -> [LoadWorkerResult] { lock.withLock { _ in workers.compactMap { $0?.result } } }
+    /// When the last worker stopped counting.
+    var stopTime: ContinuousClock.Instant? { lock.withLock { $0 } }
 }

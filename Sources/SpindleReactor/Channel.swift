@@ -88,17 +88,12 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     /// No mailbox leads from here to there: to the own reactor, or from a thread that is none.
     @usableFromInline
     func submit(_ message: Message, to receiver: Int) -> SubmitResult {
-        if let (receivers, handle) = mailroom.own(id) {
-            return submit(message, to: handle, handlers(receivers), receiver)
+        if let (own, handle) = mailroom.own(id) {
+            return submit(message, to: handle, own.handlers(of: Message.self), receiver)
         }
         guard let mailroom = mailroom.mailroom else { return .stopped }
-        let handlers = handlers(BorrowedReceiver(mailroom.makeReceiver(id)))
+        let handlers = mailroom.makeReceiver(id).handlers(of: Message.self)
         return submit(message, to: mailroom.handles[receiver], handlers, -1)
-    }
-
-    private func handlers(_ receiver: BorrowedReceiver) -> ChannelHandlers<Message> {
-        // The number is that of a channel of this type: whoever has it got it from `addChannel`.
-        unsafe unsafeDowncast(receiver.handlers, to: ChannelHandlers<Message>.self)
     }
 
     private func submit(

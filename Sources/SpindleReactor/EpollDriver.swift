@@ -82,6 +82,8 @@ internal import SpindleSystem
             try socket.set(.urgentInline, 1)
             if let local {
                 try socket.set(.reuseAddress, 1)
+                // Or one source address would have 28,000 ports for all destinations together.
+                if local.port == 0 { try? socket.set(.bindAddressNoPort, 1) }
                 try socket.bind(to: local)
             }
             try socket.connect(to: address)

@@ -8,8 +8,7 @@
     let receive: (_ run: inout MailRun) throws -> Void
     /// Moves the message out of the payload and reports that it was not delivered.
     let discard: (_ payload: UnsafeMutableRawPointer, _ receiver: Int) -> Void
-    /// For messages that travel as jobs.
-    let handlers: AnyObject
+    private let handlers: AnyObject
 
     @usableFromInline
     init(
@@ -21,20 +20,10 @@
         self.receive = receive
         unsafe self.discard = unsafe discard
     }
-}
 
-/// A receiver that its intake keeps, not counted as a reference: that would have each look at a mailbox wait for
-/// all that its messages' handlers have stored.
-@safe struct BorrowedReceiver {
-    private let reference: Unmanaged<MailReceiver>
-
-    @inline(__always)
-    init(_ receiver: MailReceiver) { unsafe reference = Unmanaged.passUnretained(receiver) }
-
-    var handlers: AnyObject { unsafe reference._withUnsafeGuaranteedRef { $0.handlers } }
-
-    @inline(__always)
-    func receive(_ run: inout MailRun) throws {
-        try unsafe reference._withUnsafeGuaranteedRef { try $0.receive(&run) }
+    /// For messages that travel as jobs. The channel's messages are of that type: whoever has its number got it for
+    /// handlers of the same.
+    func handlers<Message>(of _: Message.Type) -> ChannelHandlers<Message> {
+        unsafe unsafeDowncast(handlers, to: ChannelHandlers<Message>.self)
     }
 }

@@ -17,8 +17,8 @@ extension Reactor {
     }
 
     /// The same for a reactor that has nothing else to do: what messages lead to is shown before anything is tidied
-    /// up. The bits are cleared afterwards, which has to wait for the other core, and then looked for again; and whoever
-    /// sent last is looked at without waiting for the bell.
+    /// up. The bits are cleared afterwards, which has to wait for the other core, and then looked for again; and
+    /// whoever sent last is looked at without waiting for the bell.
     ///
     /// - Returns: True when there was something.
     @discardableResult

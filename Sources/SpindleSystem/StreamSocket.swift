@@ -29,6 +29,8 @@ public struct StreamSocket: Equatable, Sendable {
     /// The options that are one integer. socket(7), tcp(7), ipv6(7).
     package enum Option {
         case reuseAddress, reusePort, urgentInline, keepAlive, noDelay, onlyIPv6, busyPoll, sendBuffer, receiveBuffer
+        /// The port is chosen by `connect`, which knows the destination, and not by `bind`. ip(7).
+        case bindAddressNoPort
 
         fileprivate var raw: CInt {
             switch self {
@@ -41,6 +43,7 @@ public struct StreamSocket: Equatable, Sendable {
             case .busyPoll: CInt(CL_BUSY_POLL)
             case .sendBuffer: CInt(CL_SEND_BUFFER)
             case .receiveBuffer: CInt(CL_RECEIVE_BUFFER)
+            case .bindAddressNoPort: CInt(CL_BIND_ADDRESS_NO_PORT)
             }
         }
     }

@@ -41,11 +41,14 @@ struct LoadTests {
     }
 
     private func run(
+        work: LoadPlan.Work = .echo,
         lie: Lie? = nil,
         from first: Int = 0,
         connections: Int = 10,
         messageBytes: Int = 100,
+        sizes: MessageSizes? = nil,
         depth: Int = 3,
+        pace: Pace = .closed,
         duration: Duration = .milliseconds(50),
         progress: LoadProgress = LoadProgress()
     ) async throws -> LoadResult {
@@ -55,10 +58,12 @@ struct LoadTests {
         let generator = try Engine(configuration(reactors: 2))
         try await generator.start()
         let plan = LoadPlan(
+            work: work,
             address: address,
             connections: connections,
-            messageBytes: messageBytes,
+            sizes: sizes ?? .constant(messageBytes),
             depth: depth,
+            pace: pace,
             duration: duration,
             warmup: .zero
         )
@@ -91,6 +96,39 @@ struct LoadTests {
         #expect(result.serverCPU.count == 2 && result.generatorBusy.count == 2)
     }
 
+    @Test(
+        "messages of all sizes come back whole, and the mean is that of what was drawn",
+        arguments: [
+            MessageSizes.uniform(1...3000), .weighted([.init(bytes: 1, weight: 9), .init(bytes: 100_000, weight: 1)]),
+        ]
+    )
+    func sizes(sizes: MessageSizes) async throws {
+        let result = try await run(sizes: sizes)
+        #expect(result.messages > 0 && result.latency.totalCount == UInt64(result.messages))
+    }
+
+    @Test("sizes are drawn as their distribution says, and alike in every run")
+    func drawnSizes() {
+        #expect(MessageSizes.constant(7).drawn() == [7])
+        let uniform = MessageSizes.uniform(10...20)
+        #expect(Set(uniform.drawn()) == Set(10...20) && uniform.drawn() == uniform.drawn())
+        let weighted = MessageSizes.weighted([.init(bytes: 1, weight: 3), .init(bytes: 5, weight: 1)])
+        #expect(Set(weighted.drawn()) == [1, 5])
+        #expect((1.8...2.2).contains(weighted.mean))
+    }
+
+    @Test("a window counts a message when its last byte has come, from when it was sent, and notices surplus")
+    func window() {
+        var window = MessageWindow(depth: 2, sizes: [3, 1])
+        #expect(window.send(at: 10) == 3 && window.send(at: 20) == 1 && window.room == 0)
+        var finished: [UInt64] = []
+        #expect(window.receive(2) { finished.append($0) } && finished.isEmpty)
+        #expect(window.receive(2) { finished.append($0) } && finished == [10, 20])
+        #expect(window.send(at: 30) == 3 && window.onTheWay == 1)
+        #expect(window.receive(3) { finished.append($0) } && finished == [10, 20, 30])
+        #expect(!window.receive(1) { finished.append($0) } && finished.count == 3)
+    }
+
     @Test("a flipped bit fails the run, with the connection and the byte")
     func mismatch() async throws {
         let error = try await #require(throws: LoadFailure.self) {
@@ -119,6 +157,49 @@ struct LoadTests {
         guard case .connectionLost = error else { throw error }
     }
 
+    @Test(
+        "every connection carries one message and is counted once",
+        arguments: [Pace.closed, .open(messagesPerSecond: 2000)]
+    )
+    func connections(pace: Pace) async throws {
+        let progress = LoadProgress()
+        let result = try await run(
+            work: .connect,
+            depth: 1,
+            pace: pace,
+            duration: .milliseconds(200),
+            progress: progress
+        )
+        #expect(result.messages > 0 && progress.messages >= result.messages)
+        #expect(result.unsent == 0 || pace.isOpen)
+        // Those that were open at the end of an open loop count by when they were due.
+        if pace == .closed { #expect(result.latency.totalCount == UInt64(result.messages)) }
+    }
+
+    @Test("a lie fails a run of connections, too", arguments: Lie.allCases)
+    func lyingToConnections(lie: Lie) async throws {
+        await #expect(throws: LoadFailure.self) {
+            try await run(work: .connect, lie: lie, from: 50, depth: 1, duration: .seconds(20))
+        }
+    }
+
+    @Test("beyond what one source address has ports for, connections over loopback come from others")
+    func sources() {
+        let plan = LoadPlan(
+            address: .loopback(port: 7),
+            connections: 1,
+            sizes: .constant(1),
+            depth: 1,
+            duration: .zero,
+            warmup: .zero
+        )
+        #expect(plan.source(of: 0) == nil && plan.source(of: 19_999) == nil)
+        #expect(plan.source(of: 20_000)?.host == "127.0.0.2" && plan.source(of: 65_000)?.host == "127.0.0.4")
+        var elsewhere = plan
+        elsewhere.address = .ipv4(0x0a00_0001, port: 7)
+        #expect(elsewhere.source(of: 65_000) == nil)
+    }
+
     @Test("a server that cannot be reached fails the run, with its address")
     func unreachable() async throws {
         let generator = try Engine(configuration(reactors: 1))
@@ -129,7 +210,7 @@ struct LoadTests {
         let plan = LoadPlan(
             address: address.address,
             connections: 2,
-            messageBytes: 1,
+            sizes: .constant(1),
             depth: 1,
             duration: .seconds(20),
             warmup: .zero

@@ -76,7 +76,7 @@ ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count);
 int cl_shutdown_writes(int fd);
 
 enum { CL_REUSEADDR, CL_REUSEPORT, CL_OOBINLINE, CL_KEEPALIVE, CL_NODELAY, CL_V6ONLY, CL_BUSY_POLL, CL_SEND_BUFFER,
-       CL_RECEIVE_BUFFER, CL_ERROR };
+       CL_RECEIVE_BUFFER, CL_ERROR, CL_BIND_ADDRESS_NO_PORT };
 int cl_set_option(int fd, int option, int value);
 /// The option's value, or -errno: for options whose value is never negative.
 int cl_get_option(int fd, int option);

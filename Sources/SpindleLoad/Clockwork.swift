@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Spindle
+
+/// Calls somebody when the next message of a schedule is due.
+///
+/// In each turn, of which a reactor that polls has a million a second; one that sleeps is woken for it, and that is
+/// on time to a tick of the timer wheel.
+final class Clockwork {
+    private let reactor: Reactor
+    private var schedule: SendSchedule
+    private var isAwaitingNext = false
+    private var isStopped = false
+    private let isDue: (_ index: Int) -> Void
+
+    /// - Parameter isDue: Called with the connection whose message is due.
+    init(_ reactor: Reactor, _ schedule: SendSchedule, isDue: @escaping (_ index: Int) -> Void) {
+        self.reactor = reactor
+        self.schedule = schedule
+        self.isDue = isDue
+    }
+
+    func start() {
+        reactor.turnHook = { [self] in run() }
+        run()
+    }
+
+    func stop() {
+        isStopped = true
+        reactor.turnHook = nil
+    }
+
+    /// When message `round`, counted from 0, of a connection is due.
+    func due(_ round: Int, of index: Int) -> UInt64 { schedule.due(round, of: index) }
+
+    private func run() {
+        let now = reactor.readClock().nanoseconds
+        while !isStopped, let index = schedule.takeDue(by: now) { isDue(index) }
+        guard !isStopped, !isAwaitingNext, let next = schedule.nextDue else { return }
+        isAwaitingNext = true
+        reactor.callLater(.nanoseconds(Int64(clamping: next - min(next, now)))) { [self] in
+            isAwaitingNext = false
+            run()
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Spindle
+
+/// Echoes over connections that stay.
+final class EchoWorker: LoadWorker {
+    let plan: LoadPlan
+    let reactor: Reactor
+    let recorder: LoadRecorder
+    let pattern = LoadPattern()
+    let sizes: [Int]
+    /// False when no message follows one that has come back.
+    private(set) var isSending = true
+    /// By place; nil before one stands and after it is lost.
+    private var connections: [EchoConnection?]
+    private let numbers: Range<Int>
+    private var clockwork: Clockwork?
+    private var missing: Int
+    private var openCount = 0
+    private var whenPrepared: (() -> Void)?
+    private var whenFinished: (() -> Void)?
+
+    /// - Parameter numbers: Which of the load's connections are this worker's.
+    init(_ plan: LoadPlan, _ reactor: Reactor, _ numbers: Range<Int>, _ recorder: LoadRecorder) {
+        self.plan = plan
+        self.reactor = reactor
+        self.numbers = numbers
+        self.recorder = recorder
+        sizes = plan.sizes.drawn()
+        missing = numbers.count
+        connections = Array(repeating: nil, count: numbers.count)
+    }
+
+    func prepare(completion: @escaping () -> Void) {
+        whenPrepared = completion
+        guard missing > 0 else { return prepared() }
+        for number in numbers {
+            reactor.connect(to: plan.address, from: plan.source(of: number)) { [self] transport in
+                EchoConnection(transport, worker: self, number: number, index: number - numbers.lowerBound)
+            } completion: { [self] result in
+                if case .failure(let error) = result {
+                    recorder.fail(.connect(error))
+                    prepared()
+                }
+            }
+        }
+    }
+
+    private func prepared() { whenPrepared.take()?() }
+
+    func connected(_ connection: EchoConnection) {
+        connections[connection.index] = connection
+        openCount += 1
+        missing -= 1
+        if missing == 0 { prepared() }
+    }
+
+    func lost(_ connection: EchoConnection, _ reason: DisconnectReason) {
+        connections[connection.index] = nil
+        openCount -= 1
+        if whenFinished == nil || connection.messagesOnTheWay > 0 {
+            recorder.fail(.connectionLost(connection: connection.transport.connectionNumber, reason))
+        }
+        if openCount == 0 { whenFinished.take()?() }
+    }
+
+    func begin() {
+        let now = reactor.readClock().nanoseconds
+        switch plan.pace {
+        case .closed:
+            for connection in connections { connection?.send(plan.depth, at: now) }
+        case .open(let rate):
+            let schedule = SendSchedule(
+                start: now,
+                messagesPerSecond: rate,
+                connections: numbers,
+                of: plan.connections
+            )
+            let clockwork = Clockwork(reactor, schedule) { [self] in connections[$0]?.messageIsDue() }
+            self.clockwork = clockwork
+            clockwork.start()
+        }
+    }
+
+    /// When message `round` of a connection of this worker is due.
+    func due(_ round: Int, of index: Int) -> UInt64 { clockwork?.due(round, of: index) ?? 0 }
+
+    func received(messages count: Int, at now: UInt64, on connection: EchoConnection) {
+        recorder.received(messages: count, at: now)
+        if whenFinished != nil, connection.messagesOnTheWay == 0 { connection.transport.loseConnection() }
+    }
+
+    func finish(completion: @escaping () -> Void) {
+        let now = reactor.readClock().nanoseconds
+        recorder.end(at: now)
+        isSending = false
+        clockwork?.stop()
+        whenFinished = completion
+        for connection in connections {
+            recorder.neverSent(connection?.giveUpWaiting(at: now) ?? 0)
+            if let connection, connection.messagesOnTheWay == 0 { connection.transport.loseConnection() }
+        }
+        if openCount == 0 { whenFinished.take()?() }
+        reactor.callLater(LoadPlan.patience) { [self] in
+            guard whenFinished != nil else { return }
+            let count = connections.reduce(0) { $0 + ($1?.messagesOnTheWay ?? 0) }
+            recorder.fail(.lost(messages: count))
+            for connection in connections { connection?.transport.abortConnection() }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Histogram
+
+/// What was measured in some time, on one reactor of the generator or on all.
+struct LoadFigures: Sendable {
+    /// Messages that came back.
+    var messages = 0
+    /// Messages of an open loop that were due and never sent: what came before them had not come back.
+    var unsent = 0
+    /// Nanoseconds, three digits, up to a minute; made when the first is recorded, because it takes 200 KB.
+    private(set) var latency: Histogram<UInt64>?
+
+    static func makeHistogram() -> Histogram<UInt64> {
+        Histogram(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
+    }
+
+    mutating func record(nanoseconds: UInt64) {
+        if latency == nil { latency = LoadFigures.makeHistogram() }
+        // What takes longer than a minute is kept as a minute.
+        latency?.record(min(nanoseconds, 60_000_000_000))
+    }
+
+    mutating func add(_ other: LoadFigures) {
+        messages += other.messages
+        unsent += other.unsent
+        guard let more = other.latency else { return }
+        if latency == nil { latency = LoadFigures.makeHistogram() }
+        latency?.add(more)
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Histogram
+
+/// What one reactor of the generator measures, and whether the run still counts. Core-local.
+final class LoadRecorder {
+    private let isOpenLoop: Bool
+    private let progress: LoadProgress
+    /// What counts, by when it came back or, in an open loop, was due; nil before measuring.
+    private var measured: Range<UInt64>?
+    private var figures = LoadFigures()
+    private(set) var failure: LoadFailure?
+
+    init(_ plan: LoadPlan, _ progress: LoadProgress) {
+        isOpenLoop = plan.pace.isOpen
+        self.progress = progress
+    }
+
+    /// From now on it counts.
+    func start(at now: UInt64) {
+        figures = LoadFigures()
+        measured = now..<UInt64.max
+    }
+
+    /// What comes, or is due, from now on does not count.
+    func end(at now: UInt64) {
+        if let start = measured?.lowerBound { measured = start..<max(start, now) }
+    }
+
+    /// A message has come back.
+    ///
+    /// - Parameter start: What its latency counts from: when it was sent or, in an open loop, due.
+    func record(from start: UInt64, to now: UInt64) {
+        guard let measured, measured.contains(isOpenLoop ? start : now) else { return }
+        figures.record(nanoseconds: now - start)
+    }
+
+    func received(messages count: Int, at now: UInt64) {
+        if measured?.contains(now) == true { figures.messages += count }
+        progress.add(count)
+    }
+
+    func neverSent(_ count: Int) { figures.unsent += count }
+
+    /// Only the first failure counts: the others follow from it.
+    func fail(_ failure: LoadFailure) {
+        if self.failure == nil { self.failure = failure }
+    }
+
+    /// The figures since the last call: of an interval.
+    func takeFigures() -> LoadFigures {
+        defer { figures = LoadFigures() }
+        return figures
+    }
+}
