@@ -101,7 +101,8 @@ struct Plot {
         if let mark {
             let x = place(self.x.position(mark.x), 0).0
             parts.append(segment("mark", from: (x, place(0, 1).1), to: (x, place(0, 0).1)))
-            parts.append(text(x + 4, place(0, 1).1 + 12, mark.text, "mark"))
+            let isRight = self.x.position(mark.x) > 0.6
+            parts.append(text(isRight ? x - 4 : x + 4, place(0, 1).1 + 12, mark.text, isRight ? "mark y" : "mark"))
         }
         let box = "0 0 \(Int(Plot.width)) \(Int(Plot.height))"
         return HTML.element("svg", ["viewBox": box, "role": "img", "aria-label": title], parts.joined(separator: "\n"))
