@@ -11,7 +11,7 @@ SPINDLE := .build/release/spindle
 PACKAGES := libnuma-dev python3 gcc libc6-dev procps util-linux
 ARGS ?=
 
-.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report tsan asan ci clean
+.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report tuning-doc tsan asan ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ examples: build ## Build and run every example
 
 check-command: build ## The command as people use it: exit codes, flags, signals, a full disk
 	tools/check-command
+
+tuning-doc: build ## Make docs/tuning.md from the table of options
+	$(SPINDLE) tune --document > docs/tuning.md
 
 check-report: build ## The page of `bench --report` in a browser
 	@tools/setup chromium

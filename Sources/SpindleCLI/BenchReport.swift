@@ -15,27 +15,23 @@ struct BenchReport {
     let isLocal: Bool
 
     /// What is going to run, and where.
-    static func header(
-        _ plan: LoadPlan,
-        _ kind: BenchKind,
-        server: Engine?,
-        generator: Engine,
-        split: BenchmarkPlacement
-    ) -> String {
+    static func header(_ plan: LoadPlan, _ kind: BenchKind, _ engines: BenchEngines) -> String {
         func cpus(_ placement: Placement) -> String {
             CPUSet(placement.reactors.flatMap { Array($0.allowedCPUs) }).description
         }
         var lines: [String] = []
-        if let server {
+        if let server = engines.server {
             lines.append(
                 "server     \(server.reactorCount) × reactor on CPU \(cpus(server.placement)), \(plan.address)"
             )
         } else {
             lines.append("server     \(plan.address), not ours")
         }
-        lines.append("generator  \(generator.reactorCount) × reactor on CPU \(cpus(generator.placement))")
+        lines.append(
+            "generator  \(engines.generator.reactorCount) × reactor on CPU \(cpus(engines.generator.placement))"
+        )
         lines += work(plan, kind).map { "work       \($0)" }
-        lines += split.warnings.map { "warning    \($0)" }
+        lines += engines.split.warnings.map { "warning    \($0)" }
         return lines.joined(separator: "\n")
     }
 

@@ -15,60 +15,35 @@ struct BenchRun {
         let configuration = try engine.configuration(environment: Environment.all)
         if engine.answered(configuration) { return }
         var plan = try flags.plan(kind)
-        let machine = MachineTopology(reading: SystemFiles())
-        let split = try CommandFailure.translate { try BenchmarkPlacement.plan(configuration.placement, on: machine) }
-        let log = StderrLog(minimum: .warning)
-        let server =
-            try flags.connect == nil
-            ? CommandFailure.translate {
-                try Engine(configuration, log: log, machine: machine, placement: split.server)
-            }
-            : nil
-        var generatorConfiguration = EngineConfiguration()
-        generatorConfiguration.limits.lingerTimeout = .milliseconds(100)
-        // Sending on time takes a core of its own.
-        generatorConfiguration.placement.pollMode = plan.pace.isOpen && !split.sharesCores
-        let generator = try CommandFailure.translate {
-            try Engine(generatorConfiguration, log: log, machine: machine, placement: split.load)
+        let engines = try CommandFailure.translate {
+            try BenchEngines(configuration, hasServer: flags.connect == nil, isOpenLoop: plan.pace.isOpen)
         }
         do {
-            if let server {
-                plan.address = try server.listen(on: .loopback(port: 0)) { EchoProtocol($0) }.address
-                plan.connections = flags.connections ?? kind.connectionsPerReactor * server.reactorCount
-                try await server.start()
-            }
-            try await generator.start()
+            if let address = try await engines.start() { plan.address = address }
         } catch {
             throw CommandFailure.report(error)
         }
-        if !flags.json {
-            Console.say(BenchReport.header(plan, kind, server: server, generator: generator, split: split))
+        if let server = engines.server {
+            plan.connections = flags.connections ?? kind.connectionsPerReactor * server.reactorCount
         }
+        if !flags.json { Console.say(BenchReport.header(plan, kind, engines)) }
         let outcome: Result<String, any Error>
-        do { outcome = .success(try await report(plan, generator: generator, server: server, split)) } catch {
-            outcome = .failure(error)
-        }
-        await generator.stop(deadline: .seconds(2))
-        await server?.stop(deadline: .seconds(2))
+        do { outcome = .success(try await report(plan, engines)) } catch { outcome = .failure(error) }
+        await engines.stop()
         Console.say(try CommandFailure.translate { try outcome.get() })
     }
 
     /// Measures, and says what came of it.
-    private func report(
-        _ plan: LoadPlan,
-        generator: Engine,
-        server: Engine?,
-        _ split: BenchmarkPlacement
-    ) async throws -> String {
-        if let sweep = try flags.sweep() { return try await report(sweep, plan, generator: generator, server: server) }
-        let result = try await measure(plan, generator: generator, server: server)
+    private func report(_ plan: LoadPlan, _ engines: BenchEngines) async throws -> String {
+        if let sweep = try flags.sweep() { return try await report(sweep, plan, engines) }
+        let result = try await measure(plan, engines)
         let report = BenchReport(
             plan: plan,
             kind: kind,
             result: result,
-            split: split,
-            server: server?.snapshot(),
-            isLocal: server != nil
+            split: engines.split,
+            server: engines.server?.snapshot(),
+            isLocal: engines.server != nil
         )
         try write { report.page($0, command: $1) }
         return flags.json ? report.json.indentedText : report.text
@@ -82,13 +57,12 @@ struct BenchRun {
         try OutputFile.write(page(facts, command).html, to: path)
     }
 
-    private func report(_ sweep: RateSweep, _ plan: LoadPlan, generator: Engine, server: Engine?) async throws -> String
-    {
+    private func report(_ sweep: RateSweep, _ plan: LoadPlan, _ engines: BenchEngines) async throws -> String {
         var (sweep, plan) = (sweep, plan)
         if !flags.json { Console.say("\n" + SweepReport.head) }
         while let rate = sweep.next {
             plan.pace = .open(messagesPerSecond: rate)
-            let result = try await measure(plan, generator: generator, server: server)
+            let result = try await measure(plan, engines)
             if result.wasEndedEarly { break }
             let step = RateSweep.Step(due: rate, result)
             sweep.add(step)
@@ -99,7 +73,7 @@ struct BenchRun {
         return flags.json ? report.json.indentedText : report.text
     }
 
-    private func measure(_ plan: LoadPlan, generator: Engine, server: Engine?) async throws -> LoadResult {
+    private func measure(_ plan: LoadPlan, _ engines: BenchEngines) async throws -> LoadResult {
         let progress = LoadProgress()
         let showing = Task { await showProgress(progress, plan) }
         let interruptions = try Interruptions { progress.end() }
@@ -109,7 +83,8 @@ struct BenchRun {
             Console.progress("")
         }
         let process = flags.serverPid.map { ProcessUsage(process: $0) }
-        return try await LoadGenerator(plan, on: generator, server: server) { process?.read() }.run(progress: progress)
+        let load = LoadGenerator(plan, on: engines.generator, server: engines.server) { process?.read() }
+        return try await load.run(progress: progress)
     }
 
     private func showProgress(_ progress: LoadProgress, _ plan: LoadPlan) async {

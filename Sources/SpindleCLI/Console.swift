@@ -21,8 +21,11 @@ enum ExitStatus {
 /// Writes to the standard streams, unbuffered: what was written is seen, and a failure is noticed.
 enum Console {
     /// Writes the text and a newline to standard output; ends the program when that fails, as on a full disk.
-    static func say(_ text: String) {
-        guard write(text + "\n", to: 1) else {
+    static func say(_ text: String) { write(text + "\n") }
+
+    /// The same without a newline.
+    static func write(_ text: String) {
+        guard write(text, to: 1) else {
             let reason = unsafe String(cString: strerror(__errno_location().pointee))
             complain("cannot write to standard output: \(reason)")
             exit(ExitStatus.output)

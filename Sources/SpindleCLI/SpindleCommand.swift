@@ -14,7 +14,8 @@ struct SpindleCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            EchoCommand.self, DiscardCommand.self, ChargenCommand.self, BenchCommand.self, TopologyCommand.self,
+            EchoCommand.self, DiscardCommand.self, ChargenCommand.self, BenchCommand.self, TuneCommand.self,
+            TopologyCommand.self,
         ]
     )
 }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Spindle
+import SpindleLoad
+import SpindleTopology
+
+/// A load generator and, when it is not somebody else's, the echo server that it drives, on CPUs of their own.
+struct BenchEngines {
+    /// Nil when the server is not ours.
+    let server: Engine?
+    let generator: Engine
+    let split: BenchmarkPlacement
+
+    /// Makes them; nothing runs yet.
+    ///
+    /// - Parameters:
+    ///   - configuration: The server's.
+    ///   - hasServer: False when another process is measured.
+    ///   - isOpenLoop: Sending on time takes a core of its own.
+    init(_ configuration: EngineConfiguration, hasServer: Bool = true, isOpenLoop: Bool) throws {
+        let machine = MachineTopology(reading: SystemFiles())
+        let log = StderrLog(minimum: .warning)
+        split = try BenchmarkPlacement.plan(configuration.placement, on: machine)
+        server =
+            hasServer ? try Engine(configuration, log: log, machine: machine, placement: split.server) : nil
+        var generatorConfiguration = EngineConfiguration()
+        generatorConfiguration.limits.lingerTimeout = .milliseconds(100)
+        generatorConfiguration.placement.pollMode = isOpenLoop && !split.sharesCores
+        generator = try Engine(generatorConfiguration, log: log, machine: machine, placement: split.load)
+    }
+
+    /// Starts both.
+    ///
+    /// - Returns: The server's address, when it is ours.
+    func start() async throws -> SocketAddress? {
+        let address = try server?.listen(on: .loopback(port: 0)) { EchoProtocol($0) }.address
+        try await server?.start()
+        try await generator.start()
+        return address
+    }
+
+    func stop() async {
+        await generator.stop(deadline: .seconds(2))
+        await server?.stop(deadline: .seconds(2))
+    }
+}
