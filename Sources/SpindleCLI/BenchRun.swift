@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import Spindle
 import SpindleLoad
 import SpindleSystem
@@ -26,11 +27,29 @@ struct BenchRun {
         if let server = engines.server {
             plan.connections = flags.connections ?? kind.connectionsPerReactor * server.reactorCount
         }
+        do { try checkDescriptors(for: plan.connections, isLocal: engines.server != nil) } catch {
+            await engines.stop()
+            throw error
+        }
         if !flags.json { Console.say(BenchReport.header(plan, kind, engines)) }
         let outcome: Result<String, any Error>
         do { outcome = .success(try await report(plan, engines)) } catch { outcome = .failure(error) }
         await engines.stop()
         Console.say(try CommandFailure.translate { try outcome.get() })
+    }
+
+    /// A connection is one descriptor, or two where both of its ends are in this process.
+    private func checkDescriptors(for connections: Int, isLocal: Bool) throws {
+        let needed = UInt64(connections * (isLocal ? 2 : 1) + 256)
+        let limit = try CommandFailure.translate { try DescriptorLimit.raise(to: needed) }
+        guard limit.soft >= needed else {
+            let other =
+                isLocal ? ", or run the server by itself (spindle echo) and measure it with --connect" : ""
+            throw ValidationError(
+                "--connections: \(connections) need \(needed) descriptors in this process, whose hard limit is "
+                    + "\(limit.hard): raise that (ulimit -Hn)\(other)"
+            )
+        }
     }
 
     /// Measures, and says what came of it.

@@ -26,11 +26,16 @@ struct TuneAdvice: Equatable {
     static let enough = 0.92
 
     /// For a number of cores: the smallest that reaches most of what the best number does.
-    static func cores(_ points: [TunePoint]) -> TuneAdvice {
+    ///
+    /// - Parameter unchanged: What stays when there is nothing to choose from.
+    static func cores(_ points: [TunePoint], unchanged: String) -> TuneAdvice {
         let best = points.map(\.rates.median).max() ?? 0
         let noise = points.map { spread($0.rates) }.max() ?? 0
-        guard let last = points.last else {
-            return TuneAdvice(option: "cores", value: "1", verdict: .same, reason: "nothing was measured", noise: 0)
+        guard points.count > 1, let last = points.last else {
+            let reason =
+                "\(Int(best)) messages/s on \(points.first?.value ?? "0") core; more were not tried, because the "
+                + "load generator needs the other"
+            return TuneAdvice(option: "cores", value: unchanged, verdict: .same, reason: reason, noise: noise)
         }
         guard noise <= mostNoise else {
             let reason = "the same number of cores differs from itself by \(percent(noise))"
@@ -38,9 +43,7 @@ struct TuneAdvice: Equatable {
         }
         let chosen = points.first { $0.rates.median >= enough * best } ?? last
         var reason = "\(Int(chosen.rates.median)) messages/s"
-        if points.count == 1 {
-            reason += "; the load generator needs the other cores, so no more were tried"
-        } else if let top = points.max(by: { $0.rates.median < $1.rates.median }), top.value != chosen.value {
+        if let top = points.max(by: { $0.rates.median < $1.rates.median }), top.value != chosen.value {
             reason +=
                 ": \(percent(chosen.rates.median / best)) of what \(top.value) cores reach, at "
                 + "\(percent(chosen.cpu.median / max(top.cpu.median, 1))) of their CPU for each message"

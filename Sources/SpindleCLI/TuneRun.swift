@@ -111,7 +111,10 @@ struct TuneRun {
         }
         Console.progress("")
         if !isQuiet { for point in points { Console.say(TuneReport.line(stage, point)) } }
-        let advice = stage.option == "cores" ? TuneAdvice.cores(points) : TuneAdvice.choose(stage, points)
+        let advice =
+            stage.option == "cores"
+            ? TuneAdvice.cores(points, unchanged: EngineOption.named("cores")?.value(in: configuration) ?? "auto")
+            : TuneAdvice.choose(stage, points)
         results.append((stage, points, advice))
         try set(stage.option, advice.value, in: &configuration)
     }

@@ -11,10 +11,10 @@ final class Clockwork {
     private var schedule: SendSchedule
     private var isAwaitingNext = false
     private var isStopped = false
-    private let isDue: (_ index: Int) -> Void
+    private let isDue: (_ index: Int, _ count: Int) -> Void
 
-    /// - Parameter isDue: Called with the connection whose message is due.
-    init(_ reactor: Reactor, _ schedule: SendSchedule, isDue: @escaping (_ index: Int) -> Void) {
+    /// - Parameter isDue: Called with a connection and how many more of its messages are due.
+    init(_ reactor: Reactor, _ schedule: SendSchedule, isDue: @escaping (_ index: Int, _ count: Int) -> Void) {
         self.reactor = reactor
         self.schedule = schedule
         self.isDue = isDue
@@ -34,8 +34,12 @@ final class Clockwork {
     func due(_ round: Int, of index: Int) -> UInt64 { schedule.due(round, of: index) }
 
     private func run() {
+        guard !isStopped else { return }
         let now = reactor.readClock().nanoseconds
-        while !isStopped, let index = schedule.takeDue(by: now) { isDue(index) }
+        // A copy: whoever is told asks when the message was due.
+        var taken = schedule
+        taken.takeDue(by: now, isDue)
+        schedule = taken
         guard !isStopped, !isAwaitingNext, let next = schedule.nextDue else { return }
         isAwaitingNext = true
         reactor.callLater(.nanoseconds(Int64(clamping: next - min(next, now)))) { [self] in

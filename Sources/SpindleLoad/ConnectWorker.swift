@@ -46,8 +46,8 @@ final class ConnectWorker: LoadWorker {
                 connections: numbers,
                 of: plan.connections
             )
-            let clockwork = Clockwork(reactor, schedule) { [self] index in
-                due[index] += 1
+            let clockwork = Clockwork(reactor, schedule) { [self] index, count in
+                due[index] += count
                 openDue(index)
             }
             self.clockwork = clockwork
@@ -94,9 +94,8 @@ final class ConnectWorker: LoadWorker {
         clockwork?.stop()
         whenFinished = completion
         for index in due.indices where due[index] > opened[index] {
-            recorder.neverSent(due[index] - opened[index])
-            for round in opened[index]..<due[index] {
-                recorder.record(from: clockwork?.due(round, of: index) ?? now, to: now)
+            recorder.recordUnsent(due[index] - opened[index], at: now) { [opened] in
+                clockwork?.due(opened[index] + $0, of: index) ?? now
             }
         }
         if busyCount == 0 { whenFinished.take()?() }

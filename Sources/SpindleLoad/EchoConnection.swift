@@ -61,9 +61,9 @@ final class EchoConnection: StreamProtocol {
         write(length, from: start)
     }
 
-    /// One more message is due.
-    func messageIsDue() {
-        dueMessages += 1
+    /// So many more messages are due.
+    func messagesAreDue(_ count: Int) {
+        dueMessages += count
         sendDue()
     }
 
@@ -78,15 +78,11 @@ final class EchoConnection: StreamProtocol {
     }
 
     /// Forgets what is due and was not sent; how long it has waited counts, or the slowest would be left out.
-    ///
-    /// - Returns: How many messages.
-    func giveUpWaiting(at now: UInt64) -> Int {
+    func giveUpWaiting(at now: UInt64) {
         let waiting = max(0, dueMessages - window.sent)
-        for message in window.sent..<window.sent + waiting {
-            worker.recorder.record(from: worker.due(message, of: index), to: now)
-        }
+        let first = window.sent
+        worker.recorder.recordUnsent(waiting, at: now) { worker.due(first + $0, of: index) }
         dueMessages -= waiting
-        return waiting
     }
 
     /// In one write where the pattern lies in one piece.

@@ -76,7 +76,9 @@ final class EchoWorker: LoadWorker {
                 connections: numbers,
                 of: plan.connections
             )
-            let clockwork = Clockwork(reactor, schedule) { [self] in connections[$0]?.messageIsDue() }
+            let clockwork = Clockwork(reactor, schedule) { [self] index, count in
+                connections[index]?.messagesAreDue(count)
+            }
             self.clockwork = clockwork
             clockwork.start()
         }
@@ -97,7 +99,7 @@ final class EchoWorker: LoadWorker {
         clockwork?.stop()
         whenFinished = completion
         for connection in connections {
-            recorder.neverSent(connection?.giveUpWaiting(at: now) ?? 0)
+            connection?.giveUpWaiting(at: now)
             if let connection, connection.messagesOnTheWay == 0 { connection.transport.loseConnection() }
         }
         if openCount == 0 { whenFinished.take()?() }

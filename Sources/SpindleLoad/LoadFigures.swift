@@ -15,10 +15,10 @@ struct LoadFigures: Sendable {
         Histogram(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
     }
 
-    mutating func record(nanoseconds: UInt64) {
+    mutating func record(nanoseconds: UInt64, count: Int = 1) {
         if latency == nil { latency = LoadFigures.makeHistogram() }
         // What takes longer than a minute is kept as a minute.
-        latency?.record(min(nanoseconds, 60_000_000_000))
+        latency?.record(min(nanoseconds, 60_000_000_000), count: UInt64(count))
     }
 
     mutating func add(_ other: LoadFigures) {

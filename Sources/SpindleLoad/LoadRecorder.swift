@@ -40,7 +40,20 @@ final class LoadRecorder {
         progress.add(count)
     }
 
-    func neverSent(_ count: Int) { figures.unsent += count }
+    /// So many messages were due and are never sent; how long they have waited counts, or the slowest would be left
+    /// out.
+    ///
+    /// - Parameter due: When the first of them, the second … was due: rising. Of more than a thousand, each that is
+    ///   looked at stands for its neighbours.
+    func recordUnsent(_ count: Int, at now: UInt64, due: (Int) -> UInt64) {
+        figures.unsent += count
+        let step = max(1, count / 1000)
+        for message in stride(from: 0, to: count, by: step) {
+            let start = due(message)
+            guard let measured, measured.contains(start) else { continue }
+            figures.record(nanoseconds: now - min(start, now), count: min(step, count - message))
+        }
+    }
 
     /// Only the first failure counts: the others follow from it.
     func fail(_ failure: LoadFailure) {

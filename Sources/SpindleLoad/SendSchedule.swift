@@ -31,10 +31,36 @@ struct SendSchedule {
     /// When the next message is due; nil without connections.
     var nextDue: UInt64? { connections.isEmpty ? nil : due(taken / connections.count, of: taken % connections.count) }
 
-    /// The worker's connection whose message is due by `now` and was not taken; nil when none is.
-    mutating func takeDue(by now: UInt64) -> Int? {
-        guard let due = nextDue, due <= now else { return nil }
-        defer { taken += 1 }
-        return taken % connections.count
+    /// How many messages of the worker's connection `index` are due at `now`, from the beginning.
+    func dueCount(of index: Int, at now: UInt64) -> Int {
+        guard now >= start else { return 0 }
+        let number = Double(now - start) / interval - Double(connections.lowerBound + index)
+        var count = max(0, Int(number / Double(connectionCount)))
+        // `due` decides, whatever was rounded.
+        while count > 0, due(count - 1, of: index) > now { count -= 1 }
+        while due(count, of: index) <= now { count += 1 }
+        return count
+    }
+
+    /// Takes everything that is due by `now`; far behind, many messages of a connection at once, so that a rate that
+    /// nobody can keep up with takes no more time than another.
+    ///
+    /// - Parameter body: Called with a connection and how many more of its messages are due.
+    mutating func takeDue(by now: UInt64, _ body: (_ index: Int, _ count: Int) -> Void) {
+        let places = connections.count
+        for _ in 0..<places {
+            guard let due = nextDue, due <= now else { return }
+            body(taken % places, 1)
+            taken += 1
+        }
+        guard let due = nextDue, due <= now else { return }
+        var all = 0
+        for index in 0..<places {
+            let takenBefore = taken / places + (index < taken % places ? 1 : 0)
+            let count = dueCount(of: index, at: now)
+            if count > takenBefore { body(index, count - takenBefore) }
+            all += max(count, takenBefore)
+        }
+        taken = all
     }
 }

@@ -41,27 +41,34 @@ struct TuneTests {
 
     @Test("the smallest number of cores that reaches nearly all of the best is enough, at its cost beside the best")
     func cores() {
-        let advice = TuneAdvice.cores([
-            point("1", rates: [100, 101, 99]), point("2", rates: [195, 197, 196], cpu: 5500),
-            point("4", rates: [372, 370, 374], cpu: 6000), point("8", rates: [400, 402, 398], cpu: 12_000),
-        ])
+        let advice = TuneAdvice.cores(
+            [
+                point("1", rates: [100, 101, 99]), point("2", rates: [195, 197, 196], cpu: 5500),
+                point("4", rates: [372, 370, 374], cpu: 6000), point("8", rates: [400, 402, 398], cpu: 12_000),
+            ],
+            unchanged: "auto"
+        )
         #expect(advice.value == "4" && advice.verdict == .better)
         #expect(advice.reason.contains("93 % of what 8 cores reach, at 50 % of their CPU"))
     }
 
     @Test("it says from how many cores on the load generator was the limit")
     func generatorLimits() {
-        let advice = TuneAdvice.cores([
-            point("1", rates: [100]), point("2", rates: [190]),
-            point("4", rates: [191], generatorBusy: 0.99, serverBusy: 0.5),
-        ])
+        let advice = TuneAdvice.cores(
+            [
+                point("1", rates: [100]), point("2", rates: [190]),
+                point("4", rates: [191], generatorBusy: 0.99, serverBusy: 0.5),
+            ],
+            unchanged: "auto"
+        )
         #expect(advice.value == "2" && advice.reason.contains("from 4 on the load generator was the limit"))
     }
 
-    @Test("one number of cores that can be tried is taken, and it is said why there is no other")
+    @Test("where only one number of cores can be tried, what was stays, and it is said why")
     func oneCore() {
-        let advice = TuneAdvice.cores([point("1")])
-        #expect(advice.value == "1" && advice.reason.contains("the load generator needs the other cores"))
+        let advice = TuneAdvice.cores([point("1")], unchanged: "auto")
+        #expect(advice.value == "auto" && advice.verdict == .same)
+        #expect(advice.reason.contains("the load generator needs the other"))
     }
 
     @Test("a value that is clearly better is taken, with what it gains and costs")
@@ -102,7 +109,7 @@ struct TuneTests {
     func tooNoisy() {
         let rates: [Double] = [300, 1000, 2000]
         #expect(TuneAdvice.choose(Self.rate, [point("64KiB", rates: rates), point("16KiB")]).verdict == .tooNoisy)
-        #expect(TuneAdvice.cores([point("1", rates: rates), point("2")]).verdict == .tooNoisy)
+        #expect(TuneAdvice.cores([point("1", rates: rates), point("2")], unchanged: "auto").verdict == .tooNoisy)
     }
 
     @Test("numbers of cores double, and end with the most there can be")

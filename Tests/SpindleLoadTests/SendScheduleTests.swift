@@ -7,7 +7,13 @@ import Testing
 @Suite("When messages of an open loop are due")
 struct SendScheduleTests {
     /// What all workers take until `end`, as (when due, which connection of the load).
-    private func taken(connections: Int, workers: Int, perSecond: Double, until end: UInt64) -> [(UInt64, Int)] {
+    private func taken(
+        connections: Int,
+        workers: Int,
+        perSecond: Double,
+        until end: UInt64,
+        behind: UInt64.Stride
+    ) -> [(UInt64, Int)] {
         var all: [(UInt64, Int)] = []
         for part in 0..<workers {
             let numbers = Share.of(connections, part: part, of: workers)
@@ -17,10 +23,16 @@ struct SendScheduleTests {
                 connections: numbers,
                 of: connections
             )
+            let times = schedule
             var rounds = Array(repeating: 0, count: numbers.count)
-            while let index = schedule.takeDue(by: end) {
-                all.append((schedule.due(rounds[index], of: index), numbers.lowerBound + index))
-                rounds[index] += 1
+            // Now and then far behind: what is taken is the same.
+            for now in stride(from: 1000, through: end, by: behind) + [end] {
+                schedule.takeDue(by: now) { index, count in
+                    for _ in 0..<count {
+                        all.append((times.due(rounds[index], of: index), numbers.lowerBound + index))
+                        rounds[index] += 1
+                    }
+                }
             }
         }
         return all.sorted { $0.0 < $1.0 }
@@ -28,10 +40,18 @@ struct SendScheduleTests {
 
     @Test(
         "messages are due evenly over all workers, and connections take turns",
-        arguments: [(1, 1), (7, 1), (7, 3), (64, 2), (2, 5)]
+        arguments: [(1, 1), (7, 1), (7, 3), (64, 2), (2, 5)],
+        [999_999, 50_000_000, 700_000_001] as [UInt64.Stride]
     )
-    func even(connections: Int, workers: Int) {
-        let found = taken(connections: connections, workers: workers, perSecond: 1000, until: 1000 + 1_000_000_000)
+    func even(shape: (connections: Int, workers: Int), behind: UInt64.Stride) {
+        let connections = shape.connections
+        let found = taken(
+            connections: connections,
+            workers: shape.workers,
+            perSecond: 1000,
+            until: 1000 + 1_000_000_000,
+            behind: behind
+        )
         #expect(found.map(\.0) == (0...1000).map { 1000 + UInt64($0) * 1_000_000 })
         #expect(found.map(\.1) == (0...1000).map { $0 % connections })
     }
@@ -40,7 +60,7 @@ struct SendScheduleTests {
     func uneven() {
         var schedule = SendSchedule(start: 0, messagesPerSecond: 700_000, connections: 0..<3, of: 3)
         var count = 0
-        while schedule.takeDue(by: 10_000_000_000) != nil { count += 1 }
+        schedule.takeDue(by: 10_000_000_000) { count += $1 }
         // Message 0 is due at once.
         #expect(count == 7_000_001)
         #expect(schedule.nextDue.map { $0 > 10_000_000_000 } == true)
@@ -49,10 +69,12 @@ struct SendScheduleTests {
     @Test("nothing is due before the start, nor ever without connections")
     func nothing() {
         var early = SendSchedule(start: 500, messagesPerSecond: 1000, connections: 0..<1, of: 1)
-        #expect(early.takeDue(by: 499) == nil)
-        #expect(early.takeDue(by: 500) == 0)
+        early.takeDue(by: 499) { Issue.record("connection \($0) is early by \($1)") }
+        var count = 0
+        early.takeDue(by: 500) { count += $1 }
+        #expect(count == 1)
         var empty = SendSchedule(start: 0, messagesPerSecond: 1000, connections: 3..<3, of: 3)
-        #expect(empty.takeDue(by: .max) == nil)
+        empty.takeDue(by: 1 << 40) { Issue.record("connection \($0) does not exist, but \($1) are due") }
         #expect(empty.nextDue == nil)
     }
 }
