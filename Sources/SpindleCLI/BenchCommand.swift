@@ -37,7 +37,7 @@ struct BenchEchoCommand: AsyncParsableCommand {
 struct BenchStreamCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream",
-        abstract: "The same over few connections that are always full: 4 × 512 B × 64 messages on the way.",
+        abstract: "The same over few connections that are always full: 4 for each reactor, 512 B, 64 on the way.",
         discussion: BenchCommand.discussion
     )
     @OptionGroup var flags: BenchFlags

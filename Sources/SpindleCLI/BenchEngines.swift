@@ -16,8 +16,14 @@ struct BenchEngines {
     /// - Parameters:
     ///   - configuration: The server's.
     ///   - hasServer: False when another process is measured.
-    ///   - isOpenLoop: Sending on time takes a core of its own.
-    init(_ configuration: EngineConfiguration, hasServer: Bool = true, isOpenLoop: Bool) throws {
+    ///   - isOpenLoop: Sending on time takes a core of its own, unless a quota has to last for the server, too.
+    ///   - bytesOnTheWay: The most that a connection of the generator may have to write.
+    init(
+        _ configuration: EngineConfiguration,
+        hasServer: Bool = true,
+        isOpenLoop: Bool,
+        bytesOnTheWay: Int = 0
+    ) throws {
         let machine = MachineTopology(reading: SystemFiles())
         let log = StderrLog(minimum: .warning)
         split = try BenchmarkPlacement.plan(configuration.placement, on: machine)
@@ -25,7 +31,12 @@ struct BenchEngines {
             hasServer ? try Engine(configuration, log: log, machine: machine, placement: split.server) : nil
         var generatorConfiguration = EngineConfiguration()
         generatorConfiguration.limits.lingerTimeout = .milliseconds(100)
-        generatorConfiguration.placement.pollMode = isOpenLoop && !split.sharesCores
+        generatorConfiguration.placement.pollMode =
+            isOpenLoop && !split.sharesCores && machine.effectiveQuotaCPUs == nil
+        let limit = max(generatorConfiguration.limits.writeLimitBytes, 2 * bytesOnTheWay)
+        generatorConfiguration.limits.writeLimitBytes = limit
+        generatorConfiguration.limits.reactorWriteLimitBytes =
+            max(generatorConfiguration.limits.reactorWriteLimitBytes, limit << 6)
         generator = try Engine(generatorConfiguration, log: log, machine: machine, placement: split.load)
     }
 

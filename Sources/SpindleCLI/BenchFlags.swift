@@ -59,7 +59,7 @@ struct BenchFlags: ParsableArguments {
         guard let warmup = TimeText.parse(warmup) else {
             throw ValidationError("--warmup: '\(warmup)' is not allowed; allowed is a time, as 1s, or 0")
         }
-        return LoadPlan(
+        let plan = LoadPlan(
             work: kind.work,
             address: try target(),
             connections: connections ?? kind.connectionsPerReactor,
@@ -69,6 +69,10 @@ struct BenchFlags: ParsableArguments {
             duration: duration,
             warmup: warmup
         )
+        guard plan.bytesOnTheWay <= 1 << 30 else {
+            throw ValidationError("--depth × --size: a connection may have 1GiB on the way at most")
+        }
+        return plan
     }
 
     /// The rates of a sweep; nil without one.

@@ -103,8 +103,8 @@ extension SweepReport {
         )
         return ReportPage(
             title: "spindle bench \(kind.name): rates",
-            lines: [work, text],
-            warnings: [],
+            lines: [work, summary],
+            warnings: warnings,
             figures: [
                 (
                     "kneeMessagesPerSecond", "keeps up to",

@@ -82,7 +82,9 @@ struct BenchReport {
     var warnings: [String] {
         var found: [String] = []
         if result.wasEndedEarly { found.append("ended early, after \(fixed(result.elapsed / .seconds(1), 1)) s") }
-        if case .open(let rate) = plan.pace, result.unsent > 0 || result.messagesPerSecond < 0.99 * rate {
+        if case .open(let rate) = plan.pace,
+            !RateSweep(rate...rate, p99Limit: .seconds(1 << 40)).keepsUp(.init(due: rate, result))
+        {
             found.append(
                 "the server did not keep up: \(RateText.text(rate))/s were due, \(Int(result.messagesPerSecond)) came "
                     + "back, \(result.unsent) were never sent"

@@ -17,7 +17,12 @@ struct BenchRun {
         if engine.answered(configuration) { return }
         var plan = try flags.plan(kind)
         let engines = try CommandFailure.translate {
-            try BenchEngines(configuration, hasServer: flags.connect == nil, isOpenLoop: plan.pace.isOpen)
+            try BenchEngines(
+                configuration,
+                hasServer: flags.connect == nil,
+                isOpenLoop: plan.pace.isOpen,
+                bytesOnTheWay: plan.bytesOnTheWay
+            )
         }
         do {
             if let address = try await engines.start() { plan.address = address }
@@ -32,10 +37,20 @@ struct BenchRun {
             throw error
         }
         if !flags.json { Console.say(BenchReport.header(plan, kind, engines)) }
-        let outcome: Result<String, any Error>
+        let outcome: Result<Outcome, any Error>
         do { outcome = .success(try await report(plan, engines)) } catch { outcome = .failure(error) }
         await engines.stop()
-        Console.say(try CommandFailure.translate { try outcome.get() })
+        try CommandFailure.translate {
+            let outcome = try outcome.get()
+            // First what cannot fail.
+            Console.say(outcome.text)
+            if let path = flags.report { try OutputFile.write(outcome.page.html, to: path) }
+        }
+    }
+
+    private struct Outcome {
+        let text: String
+        let page: ReportPage
     }
 
     /// A connection is one descriptor, or two where both of its ends are in this process.
@@ -53,7 +68,7 @@ struct BenchRun {
     }
 
     /// Measures, and says what came of it.
-    private func report(_ plan: LoadPlan, _ engines: BenchEngines) async throws -> String {
+    private func report(_ plan: LoadPlan, _ engines: BenchEngines) async throws -> Outcome {
         if let sweep = try flags.sweep() { return try await report(sweep, plan, engines) }
         let result = try await measure(plan, engines)
         let report = BenchReport(
@@ -64,20 +79,15 @@ struct BenchRun {
             server: engines.server?.snapshot(),
             isLocal: engines.server != nil
         )
-        try write { report.page($0, command: $1) }
-        return flags.json ? report.json.indentedText : report.text
+        return Outcome(
+            text: flags.json ? report.json.indentedText : report.text,
+            page: report.page(MachineFacts(), command: ShellText.thisCommand)
+        )
     }
 
-    /// Writes the page, when one is asked for.
-    private func write(_ page: (MachineFacts, String) -> ReportPage) throws {
-        guard let path = flags.report else { return }
-        let command = CommandLine.arguments.map(ShellText.quoted).joined(separator: " ")
-        let facts = MachineFacts(MachineTopology(reading: SystemFiles()))
-        try OutputFile.write(page(facts, command).html, to: path)
-    }
-
-    private func report(_ sweep: RateSweep, _ plan: LoadPlan, _ engines: BenchEngines) async throws -> String {
+    private func report(_ sweep: RateSweep, _ plan: LoadPlan, _ engines: BenchEngines) async throws -> Outcome {
         var (sweep, plan) = (sweep, plan)
+        var limited: [String] = []
         if !flags.json { Console.say("\n" + SweepReport.head) }
         while let rate = sweep.next {
             plan.pace = .open(messagesPerSecond: rate)
@@ -85,11 +95,16 @@ struct BenchRun {
             if result.wasEndedEarly { break }
             let step = RateSweep.Step(due: rate, result)
             sweep.add(step)
+            if let busy = result.generatorLimit {
+                limited.append("at \(RateText.text(rate))/s the load generator was \(TuneAdvice.percent(busy)) busy")
+            }
             if !flags.json { Console.say(SweepReport.line(step, keepsUp: sweep.keepsUp(step))) }
         }
-        let report = SweepReport(plan: plan, kind: kind, sweep: sweep)
-        try write { report.page($0, command: $1) }
-        return flags.json ? report.json.indentedText : report.text
+        let report = SweepReport(plan: plan, kind: kind, sweep: sweep, warnings: engines.split.warnings + limited)
+        return Outcome(
+            text: flags.json ? report.json.indentedText : report.text,
+            page: report.page(MachineFacts(), command: ShellText.thisCommand)
+        )
     }
 
     private func measure(_ plan: LoadPlan, _ engines: BenchEngines) async throws -> LoadResult {

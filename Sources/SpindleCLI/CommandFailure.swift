@@ -25,6 +25,7 @@ struct CommandFailure {
                 ? ExitStatus.permission : ExitStatus.unavailable
         case is PlacementError, is OptionError: ExitStatus.usage
         case LoadFailure.connect: ExitStatus.unavailable
+        case LoadFailure.interrupted: ExitStatus.interrupted
         case is LoadFailure: ExitStatus.failure
         case is OutputFile.Failure: ExitStatus.output
         default: ExitStatus.system

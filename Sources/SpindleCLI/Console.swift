@@ -14,6 +14,8 @@ enum ExitStatus {
     static let system: Int32 = 71
     /// Output could not be written (EX_IOERR).
     static let output: Int32 = 74
+    /// Ended by Ctrl-C before there was a result: 128 and the signal's number, as shells have it.
+    static let interrupted: Int32 = 130
     /// Not permitted, as a port below 1024 (EX_NOPERM).
     static let permission: Int32 = 77
 }

@@ -43,6 +43,13 @@ struct EngineFlags: ParsableArguments {
         return configuration
     }
 
+    /// The names of the options that the user has set, to whatever.
+    func given(environment: [String: String]) throws -> Set<String> {
+        var names = Set(EngineOption.all.filter { environment[$0.environmentName] != nil }.map(\.name))
+        for word in engineFlags where word.hasPrefix("--") { names.insert(try EngineFlags.option(word).option.name) }
+        return names
+    }
+
     /// The option that `--name` or `--name=value` names.
     private static func option(_ word: String) throws -> (option: EngineOption, value: String?) {
         guard word.hasPrefix("--") else {

@@ -7,7 +7,8 @@ struct MachineFacts {
     /// Names and values, in the order in which they are shown.
     let all: [(name: String, value: String)]
 
-    init(_ machine: MachineTopology, files: SystemFiles = SystemFiles()) {
+    init(files: SystemFiles = SystemFiles()) {
+        let machine = MachineTopology(reading: files)
         func text(_ path: String) -> String? {
             guard case .text(let text) = files.read(path) else { return nil }
             let line = text.split(separator: "\n").first.map(String.init)

@@ -128,7 +128,7 @@ struct Plot {
         let points = line.points.map { place(x.position($0.x), y.position($0.y)) }
         let path = points.map { "\(number($0.0)),\(number($0.1))" }.joined(separator: " ")
         var parts = [HTML.element("polyline", ["class": "line c\(index)", "points": path])]
-        if line.points.count <= 40 {
+        if line.points.count <= 40, x.scale == .linear {
             for (point, (px, py)) in zip(line.points, points) {
                 let tip = HTML.element(
                     "title",

@@ -13,8 +13,7 @@ struct ProcessUsage: Sendable {
         self.files = files
     }
 
-    /// What all threads have used together; nil when the process is not there. Threads that have ended since are
-    /// missing.
+    /// What all threads have used together; nil when the process is not there.
     func read() -> ServerUsage? {
         let threads = files.names(in: "/proc/\(process)/task")
         guard !threads.isEmpty else { return nil }
@@ -28,8 +27,18 @@ struct ProcessUsage: Sendable {
             usage.voluntarySwitches? += number("voluntary_ctxt_switches", in: status) ?? 0
             usage.involuntarySwitches? += number("nonvoluntary_ctxt_switches", in: status) ?? 0
         }
+        // With those of threads that have ended, though to a hundredth of a second only.
+        usage.cpu = max(usage.cpu, ticks(of: text("/proc/\(process)/stat") ?? ""))
         usage.residentBytes = text("/proc/\(process)/status").flatMap { number("VmRSS", in: $0) }.map { $0 << 10 }
         return usage
+    }
+
+    /// User and kernel time: the 14th and 15th field, counted behind the name, which may hold anything.
+    private func ticks(of stat: String) -> Duration {
+        guard let name = stat.lastIndex(of: ")") else { return .zero }
+        let fields = stat[stat.index(after: name)...].split(separator: " ")
+        guard fields.count > 12, let user = Int64(fields[11]), let kernel = Int64(fields[12]) else { return .zero }
+        return .milliseconds((user + kernel) * 10)
     }
 
     private func text(_ path: String) -> String? {

@@ -56,9 +56,9 @@ struct ReportPage {
         HTML.element("table", [:], rows.map { HTML.element("tr", [:], $0) }.joined(separator: "\n"))
     }
 
-    /// In a script element nothing is escaped, and only this would end it.
+    /// In a script element nothing is escaped by the page's rules; JSON has its own.
     private static func inScript(_ json: String) -> String {
-        json.split(separator: "</", omittingEmptySubsequences: false).joined(separator: "<\\/")
+        json.split(separator: "<", omittingEmptySubsequences: false).joined(separator: "\\u003c")
     }
 
     private static let style = """

@@ -10,6 +10,8 @@ struct SweepReport {
     let plan: LoadPlan
     let kind: BenchKind
     let sweep: RateSweep
+    /// What the rates don't say by themselves.
+    let warnings: [String]
 
     static let head = "      due/s  came back/s    p50 µs    p99 µs  p99.9 µs"
 
@@ -32,8 +34,11 @@ struct SweepReport {
         return "\(kind.name), \(what), open loops of \(range), \(TimeText.text(plan.duration)) each"
     }
 
-    /// One sentence.
-    var text: String {
+    /// One sentence, and what is to be said about it.
+    var text: String { ([summary] + warnings.map { "warning    \($0)" }).joined(separator: "\n") }
+
+    var summary: String {
+        if sweep.steps.isEmpty { return "ended before a rate was measured" }
         guard let knee = sweep.knee else {
             return "the server kept up with none of these rates: begin lower"
         }
@@ -48,7 +53,7 @@ struct SweepReport {
             .init("work", .string(kind.name)), .init("loop", "open"),
             .init("address", .string(plan.address.description)),
             .init("connections", .integer(plan.connections)), .init("messageBytes", .number(plan.sizes.mean)),
-            .init("kneeMessagesPerSecond", .number(sweep.knee?.due)),
+            .init("warnings", .strings(warnings)), .init("kneeMessagesPerSecond", .number(sweep.knee?.due)),
             .init(
                 "steps",
                 .array(

@@ -39,9 +39,15 @@ struct TuneAdvice: Equatable {
         }
         guard noise <= mostNoise else {
             let reason = "the same number of cores differs from itself by \(percent(noise))"
-            return TuneAdvice(option: "cores", value: last.value, verdict: .tooNoisy, reason: reason, noise: noise)
+            return TuneAdvice(option: "cores", value: unchanged, verdict: .tooNoisy, reason: reason, noise: noise)
         }
         let chosen = points.first { $0.rates.median >= enough * best } ?? last
+        guard chosen.value != last.value else {
+            let reason =
+                "each core that was tried adds to it, up to \(last.value) with \(Int(last.rates.median)) messages/s; "
+                + "more were not tried, because the load generator needs the others"
+            return TuneAdvice(option: "cores", value: unchanged, verdict: .same, reason: reason, noise: noise)
+        }
         var reason = "\(Int(chosen.rates.median)) messages/s"
         if let top = points.max(by: { $0.rates.median < $1.rates.median }), top.value != chosen.value {
             reason +=
@@ -74,9 +80,10 @@ struct TuneAdvice: Equatable {
         }
         let highest = points.dropFirst().map(gain).max() ?? 0
         // The first that is as good as the best, but for what would not count as better: a second run says the same.
-        let best = points.dropFirst().first { gain($0) >= highest - stage.leastGain }
+        let least = max(stage.leastGain, noise, highest - stage.leastGain)
+        let best = points.dropFirst().first { gain($0) >= least }
         let what = stage.measure == .rate ? "messages/s" : "median latency"
-        if let best, gain(best) >= max(stage.leastGain, noise) {
+        if let best {
             let gained =
                 stage.measure == .rate
                 ? "\(percent(gain(best))) more \(what)"

@@ -40,19 +40,15 @@ struct TuneCommand: AsyncParsableCommand {
         guard let time = TimeText.parse(duration), time >= .milliseconds(10) else {
             throw ValidationError("--duration: '\(duration)' is not allowed; allowed is a time from 10ms on, as 1s")
         }
-        let given = Set(
-            EngineOption.all.filter { $0.value(in: configuration) != $0.value(in: EngineConfiguration()) }.map(\.name)
-        )
+        let given = try engine.given(environment: Environment.all)
         var tuning = TuneRun(configuration: configuration, given: given, duration: time, rounds: rounds, isQuiet: json)
         do {
             try await tuning.run()
             let report = TuneReport(tuning)
-            if let path = self.report {
-                let command = CommandLine.arguments.map(ShellText.quoted).joined(separator: " ")
-                let facts = MachineFacts(MachineTopology(reading: SystemFiles()))
-                try OutputFile.write(report.page(facts, command: command).html, to: path)
-            }
             Console.say(json ? report.json.indentedText : report.text)
+            if let path = self.report {
+                try OutputFile.write(report.page(MachineFacts(), command: ShellText.thisCommand).html, to: path)
+            }
         } catch {
             throw CommandFailure.report(error)
         }

@@ -9,8 +9,10 @@ struct TuneReport {
     private let results: [(stage: TuneStage, points: [TunePoint], advice: TuneAdvice)]
     private let leftOut: [(option: String, reason: String)]
     private let sharesCores: Bool
+    private let configuration: EngineConfiguration
 
     init(_ run: TuneRun) {
+        configuration = run.configuration
         results = run.results
         leftOut = run.leftOut
         sharesCores = run.sharesCores
@@ -28,12 +30,11 @@ struct TuneReport {
             + right("\(Int(point.p50.median / 1000))", 10) + right("\(Int(point.p99.median / 1000))", 10)
     }
 
-    /// Flags that differ from what an engine does by itself.
+    /// Options that differ from what an engine does by itself: those that were given, and those that were found.
     private var chosen: [(option: EngineOption, value: String)] {
-        results.compactMap { result in
-            guard let option = EngineOption.named(result.advice.option) else { return nil }
-            let isDefault = option.value(in: EngineConfiguration()) == result.advice.value
-            return isDefault ? nil : (option, result.advice.value)
+        EngineOption.all.compactMap { option in
+            let value = option.value(in: configuration)
+            return value == option.value(in: EngineConfiguration()) ? nil : (option, value)
         }
     }
 
@@ -48,7 +49,8 @@ struct TuneReport {
         if sharesCores {
             lines.append("\nThis machine is too small to say much: server and load generator share a core.")
         }
-        if results.allSatisfy({ $0.advice.verdict == .tooNoisy }) {
+        if results.isEmpty { lines.append("\nThere was nothing to try: every option was given.") }
+        if !results.isEmpty, results.allSatisfy({ $0.advice.verdict == .tooNoisy }) {
             lines.append("\nThis machine is too noisy to say anything: try --rounds 15, or a quieter one.")
         }
         lines.append("\nrun with" + (chosen.isEmpty ? " the defaults: nothing is better here" : ""))

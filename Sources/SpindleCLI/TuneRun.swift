@@ -49,7 +49,6 @@ struct TuneRun {
             ),
             rate: nil
         )
-        let peak = results.last?.points.map(\.rates.median).max() ?? 0
         if sharesCores {
             leftOut.append(("idle-spin", "server and load generator share a core, which a spinning server would take"))
         } else {
@@ -62,7 +61,7 @@ struct TuneRun {
                     question: "Spin before sleeping?"
                 ),
                 // A third of what it can take: it is idle in between, as most servers are.
-                rate: max(peak / 3, 1)
+                rate: max(try await peakRate() / 3, 1)
             )
         }
         try await decide(
@@ -91,6 +90,12 @@ struct TuneRun {
         }
     }
 
+    /// Messages a second that a server with these flags takes: known from the numbers of cores, or measured.
+    private func peakRate() async throws -> Double {
+        if let known = results.last?.points.map(\.rates.median).max() { return known }
+        return try await measure(.echo, configuration, rate: nil).messagesPerSecond
+    }
+
     /// 1, 2, 4 … and the most there can be.
     static func counts(upTo most: Int) -> [Int] {
         Array(Set([most] + (0..<10).map { 1 << $0 }.filter { $0 < most })).sorted()
@@ -106,7 +111,9 @@ struct TuneRun {
         for round in 0..<rounds {
             for index in round % 2 == 0 ? Array(points.indices) : points.indices.reversed() {
                 Console.progress("--\(stage.option) \(points[index].value), round \(round + 1) of \(rounds)")
-                points[index].add(try await measure(stage, points[index].value, rate: rate))
+                var tried = configuration
+                try set(stage.option, points[index].value, in: &tried)
+                points[index].add(try await measure(stage.kind, tried, rate: rate))
             }
         }
         Console.progress("")
@@ -124,12 +131,13 @@ struct TuneRun {
         try option.set(value, in: &configuration)
     }
 
-    private func measure(_ stage: TuneStage, _ value: String, rate: Double?) async throws -> LoadResult {
-        var configuration = configuration
-        try set(stage.option, value, in: &configuration)
+    private func measure(
+        _ kind: BenchKind,
+        _ configuration: EngineConfiguration,
+        rate: Double?
+    ) async throws -> LoadResult {
         let pace = rate.map { Pace.open(messagesPerSecond: $0) } ?? .closed
         let engines = try BenchEngines(configuration, isOpenLoop: pace.isOpen)
-        let kind = stage.kind
         let address = try await engines.start()
         let plan = LoadPlan(
             work: kind.work,

@@ -11,7 +11,8 @@ final class Clockwork {
     private var schedule: SendSchedule
     private var isAwaitingNext = false
     private var isStopped = false
-    private let isDue: (_ index: Int, _ count: Int) -> Void
+    /// Let go of at the stop: it leads back here.
+    private var isDue: ((_ index: Int, _ count: Int) -> Void)?
 
     /// - Parameter isDue: Called with a connection and how many more of its messages are due.
     init(_ reactor: Reactor, _ schedule: SendSchedule, isDue: @escaping (_ index: Int, _ count: Int) -> Void) {
@@ -27,6 +28,7 @@ final class Clockwork {
 
     func stop() {
         isStopped = true
+        isDue = nil
         reactor.turnHook = nil
     }
 
@@ -34,7 +36,7 @@ final class Clockwork {
     func due(_ round: Int, of index: Int) -> UInt64 { schedule.due(round, of: index) }
 
     private func run() {
-        guard !isStopped else { return }
+        guard let isDue, !isStopped else { return }
         let now = reactor.readClock().nanoseconds
         // A copy: whoever is told asks when the message was due.
         var taken = schedule

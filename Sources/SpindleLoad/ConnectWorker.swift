@@ -99,8 +99,14 @@ final class ConnectWorker: LoadWorker {
             }
         }
         if busyCount == 0 { whenFinished.take()?() }
+        awaitTheRest(after: recorder.receivedCount)
+    }
+
+    /// Gives up when nothing has come back for a while.
+    private func awaitTheRest(after received: Int) {
         reactor.callLater(LoadPlan.patience) { [self] in
             guard whenFinished != nil else { return }
+            guard recorder.receivedCount == received else { return awaitTheRest(after: recorder.receivedCount) }
             recorder.fail(.lost(messages: busyCount))
             whenFinished.take()?()
         }
@@ -143,7 +149,8 @@ private final class OneMessage: StreamProtocol {
         }
         guard window.onTheWay == 0 else { return }
         worker.recorder.received(messages: 1, at: now)
-        transport.loseConnection()
+        // Whoever closes first keeps the port for a minute: over loopback there are enough, elsewhere a reset frees it.
+        if worker.plan.isLoopback { transport.loseConnection() } else { transport.abortConnection() }
     }
 
     func connectionLost(_ reason: DisconnectReason) {

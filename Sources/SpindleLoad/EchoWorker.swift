@@ -103,8 +103,14 @@ final class EchoWorker: LoadWorker {
             if let connection, connection.messagesOnTheWay == 0 { connection.transport.loseConnection() }
         }
         if openCount == 0 { whenFinished.take()?() }
+        awaitTheRest(after: recorder.receivedCount)
+    }
+
+    /// Gives up when nothing has come back for a while: a server that is far behind may take longer for all of it.
+    private func awaitTheRest(after received: Int) {
         reactor.callLater(LoadPlan.patience) { [self] in
             guard whenFinished != nil else { return }
+            guard recorder.receivedCount == received else { return awaitTheRest(after: recorder.receivedCount) }
             let count = connections.reduce(0) { $0 + ($1?.messagesOnTheWay ?? 0) }
             recorder.fail(.lost(messages: count))
             for connection in connections { connection?.transport.abortConnection() }

@@ -12,6 +12,8 @@ public enum LoadFailure: Error, Sendable, CustomStringConvertible {
     case surplus(connection: UInt64, byte: UInt64)
     /// The server ended a connection, or an error did.
     case connectionLost(connection: UInt64, DisconnectReason)
+    /// Ended before measuring began.
+    case interrupted
     /// Messages that did not come back within 5 s of the end.
     case lost(messages: Int)
 
@@ -24,6 +26,7 @@ public enum LoadFailure: Error, Sendable, CustomStringConvertible {
         case .surplus(let connection, let byte):
             "connection \(connection): more came back than was sent, after byte \(byte)"
         case .connectionLost(let connection, let reason): "connection \(connection) ended during the run: \(reason)"
+        case .interrupted: "ended before anything was measured"
         case .lost(let messages): "\(messages) messages did not come back within 5 s"
         }
     }

@@ -37,9 +37,14 @@ public struct LoadGenerator: Sendable {
         try await prepare(workers, progress)
         await workers.onEach(engine) { worker, _ in worker.begin() }
         try await pause(until: .now + plan.warmup, workers, progress)
+        if progress.isEnding {
+            await finish(workers)
+            throw LoadFailure.interrupted
+        }
         await workers.onEach(engine) { worker, reactor in
             worker.recorder.start(at: reactor.readClock().nanoseconds)
         }
+        progress.measuringBegins()
         let before = await Sample(engine: server, usage: usage)
         var (intervals, figures) = try await measure(workers, progress)
         let after = await Sample(engine: server, usage: usage)
@@ -122,10 +127,11 @@ public struct LoadGenerator: Sendable {
             for handle in engine.reactors {
                 group.addTask {
                     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                        _ = handle.submit {
+                        let taken = handle.submitAlways {
                             guard let reactor = Reactor.current else { return continuation.resume() }
                             body(reactor) { continuation.resume() }
                         }
+                        if taken != .sent { continuation.resume() }
                     }
                 }
             }

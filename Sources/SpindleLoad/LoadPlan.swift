@@ -51,18 +51,25 @@ public struct LoadPlan: Sendable {
         self.warmup = warmup
     }
 
-    /// How long what is on the way at the end may take to come back.
+    /// How long nothing may come back while something is on the way at the end.
     static let patience = Duration.seconds(5)
 
     /// Connections of one source address: below the 28,000 ephemeral ports that it has towards one destination.
     static let connectionsPerSource = 20_000
 
+    /// Bytes that a connection has on the way at most.
+    public var bytesOnTheWay: Int { depth * sizes.largest }
+
+    /// True for 127.0.0.0/8.
+    var isLoopback: Bool {
+        guard case .ipv4(let target, _) = address else { return false }
+        return target >> 24 == 127
+    }
+
     /// Where the connection with this number comes from; nil for the kernel's choice. Loopback has 16 million
     /// addresses, so connections beyond what one of them has ports for come from others.
     func source(of number: Int) -> SocketAddress? {
-        guard case .ipv4(let target, _) = address, target >> 24 == 127, number >= LoadPlan.connectionsPerSource else {
-            return nil
-        }
+        guard isLoopback, number >= LoadPlan.connectionsPerSource else { return nil }
         let host = number / LoadPlan.connectionsPerSource % 250
         return .ipv4(0x7f00_0001 + UInt32(host), port: 0)
     }

@@ -6,6 +6,7 @@ internal import Synchronization
 public final class LoadProgress: Sendable {
     private let count = Atomic<Int>(0)
     private let ending = Atomic<Bool>(false)
+    private let measuring = Atomic<Bool>(false)
 
     /// Nothing yet.
     public init() {}
@@ -14,6 +15,11 @@ public final class LoadProgress: Sendable {
 
     /// Messages received since the start, warm-up included.
     public var messages: Int { count.load(ordering: .relaxed) }
+
+    func measuringBegins() { measuring.store(true, ordering: .releasing) }
+
+    /// True once what comes back counts.
+    var isMeasuring: Bool { measuring.load(ordering: .acquiring) }
 
     /// Ends the run soon, as if its time were up: what was measured so far is the result.
     public func end() { ending.store(true, ordering: .relaxed) }

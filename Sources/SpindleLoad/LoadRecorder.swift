@@ -10,6 +10,8 @@ final class LoadRecorder {
     private var measured: Range<UInt64>?
     private var figures = LoadFigures()
     private(set) var failure: LoadFailure?
+    /// Messages that have come back since the beginning.
+    private(set) var receivedCount = 0
 
     init(_ plan: LoadPlan, _ progress: LoadProgress) {
         isOpenLoop = plan.pace.isOpen
@@ -37,6 +39,7 @@ final class LoadRecorder {
 
     func received(messages count: Int, at now: UInt64) {
         if measured?.contains(now) == true { figures.messages += count }
+        receivedCount += count
         progress.add(count)
     }
 
@@ -46,12 +49,13 @@ final class LoadRecorder {
     /// - Parameter due: When the first of them, the second … was due: rising. Of more than a thousand, each that is
     ///   looked at stands for its neighbours.
     func recordUnsent(_ count: Int, at now: UInt64, due: (Int) -> UInt64) {
-        figures.unsent += count
         let step = max(1, count / 1000)
         for message in stride(from: 0, to: count, by: step) {
             let start = due(message)
             guard let measured, measured.contains(start) else { continue }
-            figures.record(nanoseconds: now - min(start, now), count: min(step, count - message))
+            let stands = min(step, count - message)
+            figures.unsent += stands
+            figures.record(nanoseconds: now - min(start, now), count: stands)
         }
     }
 

@@ -29,6 +29,9 @@ public struct LoadResult: Sendable {
     /// Bytes that each of the server's reactors has received in the measured time.
     public let serverMessages: [Int]
 
+    /// How busy the generator's busiest core was, when that may have been the limit: 0...1.
+    public var generatorLimit: Double? { generatorBusy.max().flatMap { $0 > 0.95 ? $0 : nil } }
+
     /// Messages per second.
     public var messagesPerSecond: Double { Double(messages) / (elapsed / .seconds(1)) }
 }

@@ -24,7 +24,7 @@ public enum MessageSizes: Sendable, Equatable {
     }
 
     /// How many sizes are drawn; then they come again. A prime, so that connections that take turns don't share sizes.
-    static let drawnCount = 1021
+    static let drawnCount = 16_381
 
     /// The sizes of a connection's messages, in the order in which they come: the same in every run.
     func drawn() -> [Int] {
@@ -37,14 +37,24 @@ public enum MessageSizes: Sendable, Equatable {
             }
         case .weighted(let sizes):
             let total = sizes.reduce(0) { $0 + $1.weight }
-            return (0..<MessageSizes.drawnCount).map { _ in
-                var left = Double(random.next() >> 11) / Double(1 << 53) * total
-                for size in sizes {
-                    left -= size.weight
-                    if left < 0 { return size.bytes }
-                }
-                return sizes.last?.bytes ?? 1
+            // Each as often as its weight says, and at least once; then shuffled (Fisher and Yates).
+            var drawn = sizes.flatMap { size in
+                let share = size.weight / total * Double(MessageSizes.drawnCount)
+                return Array(repeating: size.bytes, count: max(1, Int(share.rounded())))
             }
+            for index in drawn.indices.dropFirst().reversed() {
+                drawn.swapAt(index, Int(random.next() % UInt64(index + 1)))
+            }
+            return drawn
+        }
+    }
+
+    /// The most bytes of a message.
+    public var largest: Int {
+        switch self {
+        case .constant(let bytes): bytes
+        case .uniform(let range): range.upperBound
+        case .weighted(let sizes): sizes.map(\.bytes).max() ?? 0
         }
     }
 

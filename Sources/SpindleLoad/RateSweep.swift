@@ -14,15 +14,31 @@ public struct RateSweep: Sendable {
         public let p50: UInt64, p99: UInt64, p999: UInt64
         /// Messages that were due and never sent.
         public let unsent: Int
+        /// What a message more or less makes of the rate.
+        public let resolution: Double
 
         /// Nothing is checked.
-        public init(due: Double, cameBack: Double, p50: UInt64, p99: UInt64, p999: UInt64, unsent: Int) {
+        public init(
+            due: Double,
+            cameBack: Double,
+            p50: UInt64,
+            p99: UInt64,
+            p999: UInt64,
+            unsent: Int,
+            resolution: Double = 0
+        ) {
+            self.resolution = resolution
             self.due = due
             self.cameBack = cameBack
             self.p50 = p50
             self.p99 = p99
             self.p999 = p999
             self.unsent = unsent
+        }
+
+        /// Whether what was due came back.
+        public var isAnswered: Bool {
+            unsent == 0 && cameBack + 3 * resolution >= RateSweep.shareToKeepUp * due
         }
 
         /// The summary of a run.
@@ -33,7 +49,8 @@ public struct RateSweep: Sendable {
                 p50: result.latency.valueAtPercentile(50),
                 p99: result.latency.valueAtPercentile(99),
                 p999: result.latency.valueAtPercentile(99.9),
-                unsent: result.unsent
+                unsent: result.unsent,
+                resolution: 1 / max(result.elapsed / .seconds(1), 1e-9)
             )
         }
     }
@@ -42,7 +59,8 @@ public struct RateSweep: Sendable {
     public static let risingCount = 7
     /// How often the stretch in which the server falls behind is halved.
     public static let halvings = 3
-    /// A server keeps up that answers this share of what is due, with a 99th percentile within the limit.
+    /// A server keeps up that answers this share of what is due, three messages more or less, with a 99th percentile
+    /// within the limit.
     public static let shareToKeepUp = 0.99
 
     private let rising: [Double]
@@ -55,7 +73,7 @@ public struct RateSweep: Sendable {
     ///   - rates: Messages a second, the lowest above 0.
     ///   - p99Limit: The highest 99th percentile with which a server keeps up.
     public init(_ rates: ClosedRange<Double>, p99Limit: Duration = .milliseconds(10)) {
-        self.p99Limit = UInt64(max(p99Limit / .nanoseconds(1), 0))
+        self.p99Limit = UInt64(min(max(p99Limit / .nanoseconds(1), 0), 9e18))
         let factor = rates.upperBound / rates.lowerBound
         let count = factor > 1 ? RateSweep.risingCount : 1
         rising = (0..<count).map { step in
@@ -83,7 +101,7 @@ public struct RateSweep: Sendable {
 
     /// Whether the server kept up at a step.
     public func keepsUp(_ step: Step) -> Bool {
-        step.unsent == 0 && step.cameBack >= RateSweep.shareToKeepUp * step.due && step.p99 <= p99Limit
+        step.isAnswered && step.p99 <= p99Limit
     }
 
     /// The highest rate at which the server kept up, below the first at which it did not; nil when it never did.

@@ -35,6 +35,15 @@ struct CommandTests {
         #expect(configuration.backlog == 17)
     }
 
+    @Test("flags and variables count as given, also when they say what is so anyway")
+    func given() throws {
+        var flags = EngineFlags()
+        flags.helpAll = false
+        flags.printConfig = false
+        flags.engineFlags = ["--idle-spin", "0", "--no-smt"]
+        #expect(try flags.given(environment: ["SPINDLE_CORES": "auto"]) == ["idle-spin", "no-smt", "cores"])
+    }
+
     @Test(
         "a wrong engine flag is refused",
         arguments: [
@@ -77,6 +86,7 @@ struct CommandTests {
     @Test("what a process uses is the sum over its threads, and nothing when it is not there")
     func processUsage() {
         let files = SystemFiles(texts: [
+            "/proc/7/stat": "7 (a (b) c) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0",
             "/proc/7/status": "Name:\tx\nVmRSS:\t    2048 kB\n",
             "/proc/7/task/7/schedstat": "1500 9 9\n",
             "/proc/7/task/7/status": "voluntary_ctxt_switches:\t3\nnonvoluntary_ctxt_switches:\t1\n",
@@ -91,6 +101,10 @@ struct CommandTests {
             residentBytes: 2 << 20
         )
         #expect(usage == expected)
+        // Threads that have ended left their time with the process: 300 and 20 hundredths of a second.
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 0 0 0 0 0 300 20 0 0 20 0 2 0"
+        let later = SystemFiles(texts: ["/proc/7/stat": stat, "/proc/7/task/7/schedstat": "1500 9 9\n"])
+        #expect(ProcessUsage(process: 7, files: later).read()?.cpu == .milliseconds(3200))
         #expect(ProcessUsage(process: 8, files: files).read() == nil)
     }
 

@@ -64,6 +64,15 @@ struct TuneTests {
         #expect(advice.value == "2" && advice.reason.contains("from 4 on the load generator was the limit"))
     }
 
+    @Test("where every core that can be tried adds to it, what was stays: the generator has the others")
+    func largestWins() {
+        let advice = TuneAdvice.cores(
+            [point("1", rates: [100]), point("2", rates: [200]), point("4", rates: [400])],
+            unchanged: "auto"
+        )
+        #expect(advice.value == "auto" && advice.verdict == .same && advice.reason.contains("more were not tried"))
+    }
+
     @Test("where only one number of cores can be tried, what was stays, and it is said why")
     func oneCore() {
         let advice = TuneAdvice.cores([point("1")], unchanged: "auto")
@@ -83,6 +92,15 @@ struct TuneTests {
         // Both are; the one that costs less by its place comes first.
         #expect(advice.verdict == .better && advice.value == "20us")
         #expect(advice.reason.contains("instead of 50.0 µs"))
+    }
+
+    @Test("a value that is nearly as good as the best does not hide it when it is not enough itself")
+    func nearlyEnough() {
+        let advice = TuneAdvice.choose(
+            Self.latency,
+            [point("0"), point("20us", p50: [47_600, 47_600, 47_600]), point("200us", p50: [40_300, 40_300, 40_300])]
+        )
+        #expect(advice.verdict == .better && advice.value == "200us")
     }
 
     @Test("what is better by less than it takes, or by less than the noise, changes nothing")
@@ -109,7 +127,8 @@ struct TuneTests {
     func tooNoisy() {
         let rates: [Double] = [300, 1000, 2000]
         #expect(TuneAdvice.choose(Self.rate, [point("64KiB", rates: rates), point("16KiB")]).verdict == .tooNoisy)
-        #expect(TuneAdvice.cores([point("1", rates: rates), point("2")], unchanged: "auto").verdict == .tooNoisy)
+        let cores = TuneAdvice.cores([point("1", rates: rates), point("2")], unchanged: "auto")
+        #expect(cores.verdict == .tooNoisy && cores.value == "auto")
     }
 
     @Test("numbers of cores double, and end with the most there can be")

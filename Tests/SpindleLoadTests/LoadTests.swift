@@ -114,7 +114,13 @@ struct LoadTests {
         #expect(Set(uniform.drawn()) == Set(10...20) && uniform.drawn() == uniform.drawn())
         let weighted = MessageSizes.weighted([.init(bytes: 1, weight: 3), .init(bytes: 5, weight: 1)])
         #expect(Set(weighted.drawn()) == [1, 5])
-        #expect((1.8...2.2).contains(weighted.mean))
+        #expect((1.99...2.01).contains(weighted.mean))
+        // Rare ones come, too.
+        let rare = MessageSizes.weighted([.init(bytes: 64, weight: 999), .init(bytes: 1 << 20, weight: 1)])
+        #expect((1050...1180).contains(rare.mean) && rare.drawn().first == rare.drawn().first)
+        #expect(
+            MessageSizes.weighted([.init(bytes: 1, weight: 1e6), .init(bytes: 2, weight: 1e-3)]).drawn().contains(2)
+        )
     }
 
     @Test("a window counts a message when its last byte has come, from when it was sent, and notices surplus")

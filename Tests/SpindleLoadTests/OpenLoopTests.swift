@@ -122,13 +122,28 @@ struct OpenLoopTests {
     }
 
     @Test(
+        "a run that is ended before it measures says so, and ends",
+        arguments: [Pace.closed, .open(messagesPerSecond: 500)]
+    )
+    func endedAtOnce(pace: Pace) async throws {
+        let progress = LoadProgress()
+        progress.end()
+        let error = try await #require(throws: LoadFailure.self) {
+            try await run(stall: .zero, pace: pace, depth: 1, duration: .seconds(50), progress: progress)
+        }
+        guard case .interrupted = error else { throw error }
+    }
+
+    @Test(
         "a run that is ended early tells what it has measured so far",
         arguments: [Pace.closed, .open(messagesPerSecond: 500)]
     )
     func endedEarly(pace: Pace) async throws {
         let progress = LoadProgress()
         let watch = Task {
-            while progress.messages < 20 { await Task.yield() }
+            while !progress.isMeasuring { await Task.yield() }
+            let before = progress.messages
+            while progress.messages < before + 20 { await Task.yield() }
             progress.end()
         }
         let result = try await run(stall: .zero, pace: pace, depth: 1, duration: .seconds(50), progress: progress)

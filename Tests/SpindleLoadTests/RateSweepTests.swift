@@ -52,6 +52,15 @@ struct RateSweepTests {
         #expect(knee.due < 10_000 && knee.due > 8900)
     }
 
+    @Test("a message more or less is no falling behind")
+    func resolution() {
+        let sweep = RateSweep(3...3)
+        func step(_ cameBack: Double) -> RateSweep.Step {
+            RateSweep.Step(due: 3, cameBack: cameBack, p50: 1, p99: 1, p999: 1, unsent: 0, resolution: 0.5)
+        }
+        #expect(sweep.keepsUp(step(2)) && !sweep.keepsUp(step(1)))
+    }
+
     @Test("a range of one rate is one step")
     func oneRate() {
         #expect(sweep(500...500, capacity: 1e9).steps.map(\.due) == [500])
