@@ -5,8 +5,9 @@
 Two figures of one machine taken minutes apart say nothing; two taken a fifth of a second apart, many
 times over, do. So each round starts both servers, connects an echo_load to each, and has them work in
 turn, A B B A ..., a slice of 0.2 s each; servers pinned to CPU 0, clients to CPU 1. A round's ratio is
-the median of B/A over its slices; reported is the median of the rounds with its 95 % bootstrap interval. A figure is missed only if the whole interval lies beyond
-the limit; if the interval contains it, take more rounds.
+the median of B/A over its slices; reported is the median of the rounds with its 95 % bootstrap
+interval. A figure is missed only if the whole interval lies beyond the limit; if the interval
+contains it, take more rounds.
 
     compare.py --a floor --b 'spindle=.build/release/spindle echo --cores 1 --listen tcp:port={port}' \\
                --workload 64x64x1 [--rounds 9] [--seconds 2] [--limit 1.05] [--json]

@@ -97,8 +97,7 @@ struct BenchReport {
                     + "percentiles leave out who would have waited: use --rate"
             )
         }
-        let busiest = result.generatorBusy.max() ?? 0
-        if busiest > 0.95, let busy = serverBusy, busy < 0.9 {
+        if let busiest = result.generatorLimit, let busy = serverBusy, busy < 0.9 {
             found.append(
                 "the generator was \(percent(busiest)) busy and the server \(percent(busy)): "
                     + "the generator was the limit"

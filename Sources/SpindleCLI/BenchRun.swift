@@ -44,13 +44,16 @@ struct BenchRun {
             let outcome = try outcome.get()
             // First what cannot fail.
             Console.say(outcome.text)
-            if let path = flags.report { try OutputFile.write(outcome.page.html, to: path) }
+            if let path = flags.report {
+                try OutputFile.write(outcome.page(MachineFacts(), ShellText.thisCommand).html, to: path)
+            }
         }
     }
 
     private struct Outcome {
         let text: String
-        let page: ReportPage
+        /// Made when it is asked for: it reads a good deal about the machine.
+        let page: (_ facts: MachineFacts, _ command: String) -> ReportPage
     }
 
     /// A connection is one descriptor, or two where both of its ends are in this process.
@@ -79,10 +82,7 @@ struct BenchRun {
             server: engines.server?.snapshot(),
             isLocal: engines.server != nil
         )
-        return Outcome(
-            text: flags.json ? report.json.indentedText : report.text,
-            page: report.page(MachineFacts(), command: ShellText.thisCommand)
-        )
+        return Outcome(text: flags.json ? report.json.indentedText : report.text, page: report.page)
     }
 
     private func report(_ sweep: RateSweep, _ plan: LoadPlan, _ engines: BenchEngines) async throws -> Outcome {
@@ -101,16 +101,13 @@ struct BenchRun {
             if !flags.json { Console.say(SweepReport.line(step, keepsUp: sweep.keepsUp(step))) }
         }
         let report = SweepReport(plan: plan, kind: kind, sweep: sweep, warnings: engines.split.warnings + limited)
-        return Outcome(
-            text: flags.json ? report.json.indentedText : report.text,
-            page: report.page(MachineFacts(), command: ShellText.thisCommand)
-        )
+        return Outcome(text: flags.json ? report.json.indentedText : report.text, page: report.page)
     }
 
     private func measure(_ plan: LoadPlan, _ engines: BenchEngines) async throws -> LoadResult {
         let progress = LoadProgress()
-        let showing = Task { await showProgress(progress, plan) }
         let interruptions = try Interruptions { progress.end() }
+        let showing = Task { await showProgress(progress, plan) }
         defer {
             interruptions.stop()
             showing.cancel()

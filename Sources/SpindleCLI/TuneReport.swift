@@ -128,7 +128,8 @@ struct TuneReport {
         let rate = line("messages/s") { $0.rates.median }
         let efficiency = line("messages per CPU second") { $0.cpu.median > 0 ? 1e9 / $0.cpu.median : 0 }
         let cores = PlotAxis("cores", .linear, of: rate.points.map(\.x))
-        let knee = (Double(result.advice.value) ?? 0, "enough: \(result.advice.value)")
+        // None where no number was chosen.
+        let knee = Double(result.advice.value).map { ($0, "enough: \(result.advice.value)") }
         return [
             Plot(
                 title: "Throughput against cores",

@@ -6,7 +6,6 @@ import Spindle
 enum TuningDocument {
     /// What was measured of an option, and where it is written down. Without a figure, nobody has measured it.
     private static let effects: [String: String] = [
-        "accept-budget": "64 accepts in a turn made turns of 1.9 ms in storms, 32 of 1.2 (decision 0004)",
         "close-budget": "32 closes in a turn took up to 1.9 ms, 16 take 1.2 (decision 0004)",
         "descriptor-table": "accept(2) took 10 to 33 ms at the 256th, 512th … connection without it (decision 0007)",
         "events-per-glance":
@@ -14,11 +13,8 @@ enum TuningDocument {
             + "167 with one every 4, both at 256 events in a wait (decision 0006)",
         "events-per-wait": "the same at a look every 4 events: 167 µs with 256 events, 70 with 64; an echo over 5,000 "
             + "connections costs the same (decision 0006)",
-        "idle-spin": "a message there and back: 330 ns spinning; asleep 6 to 64 µs, as the host wakes a CPU "
-            + "(decisions 0006, 0011)",
-        "mail-budget": "1,024 let a flood of mail have more of the reactor than 256 with a look every 16 events "
-            + "(decision 0006)",
-        "poll-mode": "events wait for half a microsecond at most (decision 0006)",
+        "idle-spin":
+            "a message there and back: 350 ns spinning, 11 µs asleep, on the same host (README, decision 0011)",
     ]
 
     /// What loopback can't tell, and `spindle tune` leaves out.

@@ -10,8 +10,7 @@ final class Clockwork {
     private let reactor: Reactor
     private var schedule: SendSchedule
     private var isAwaitingNext = false
-    private var isStopped = false
-    /// Let go of at the stop: it leads back here.
+    /// Nil after the stop: it leads back here.
     private var isDue: ((_ index: Int, _ count: Int) -> Void)?
 
     /// - Parameter isDue: Called with a connection and how many more of its messages are due.
@@ -27,7 +26,6 @@ final class Clockwork {
     }
 
     func stop() {
-        isStopped = true
         isDue = nil
         reactor.turnHook = nil
     }
@@ -36,13 +34,13 @@ final class Clockwork {
     func due(_ round: Int, of index: Int) -> UInt64 { schedule.due(round, of: index) }
 
     private func run() {
-        guard let isDue, !isStopped else { return }
+        guard let isDue else { return }
         let now = reactor.readClock().nanoseconds
         // A copy: whoever is told asks when the message was due.
         var taken = schedule
         taken.takeDue(by: now, isDue)
         schedule = taken
-        guard !isStopped, !isAwaitingNext, let next = schedule.nextDue else { return }
+        guard !isAwaitingNext, let next = schedule.nextDue else { return }
         isAwaitingNext = true
         reactor.callLater(.nanoseconds(Int64(clamping: next - min(next, now)))) { [self] in
             isAwaitingNext = false

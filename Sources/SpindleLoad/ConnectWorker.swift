@@ -119,42 +119,33 @@ private final class OneMessage: StreamProtocol {
     private let worker: ConnectWorker
     private let index: Int
     private let start: UInt64
-    private let offset: UInt64
-    private var window: MessageWindow
+    private var stream: CheckedStream
 
     init(_ transport: any StreamTransport, worker: ConnectWorker, number: Int, index: Int, start: UInt64) {
         self.transport = transport
         self.worker = worker
         self.index = index
         self.start = start
-        offset = UInt64(number) &* 7919
-        window = MessageWindow(depth: 1, sizes: [worker.sizes[number % worker.sizes.count]])
+        let window = MessageWindow(depth: 1, sizes: [worker.sizes[number % worker.sizes.count]])
+        stream = CheckedStream(number: number, window)
     }
 
     func connectionMade() {
-        let length = window.send(at: start)
-        worker.pattern.withPieces(from: offset, count: length) { transport.write($0) }
+        let length = stream.send(at: start)
+        stream.write(length, of: worker.pattern, to: transport)
     }
 
     func dataReceived(_ bytes: Span<UInt8>) {
-        let first = window.receivedBytes
-        if let index = worker.pattern.firstMismatch(bytes, at: offset + first) {
-            worker.recorder.fail(.mismatch(connection: transport.connectionNumber, byte: first + UInt64(index)))
-            return transport.abortConnection()
-        }
         let now = worker.reactor.readClock().nanoseconds
-        guard window.receive(bytes.count, finished: { worker.recorder.record(from: $0, to: now) }) else {
-            worker.recorder.fail(.surplus(connection: transport.connectionNumber, byte: window.sentBytes))
-            return transport.abortConnection()
-        }
-        guard window.onTheWay == 0 else { return }
+        let finished = stream.receive(bytes, of: worker.pattern, at: now, worker.recorder, from: transport)
+        guard finished > 0 else { return }
         worker.recorder.received(messages: 1, at: now)
         // Whoever closes first keeps the port for a minute: over loopback there are enough, elsewhere a reset frees it.
         if worker.plan.isLoopback { transport.loseConnection() } else { transport.abortConnection() }
     }
 
     func connectionLost(_ reason: DisconnectReason) {
-        if window.onTheWay > 0 {
+        if stream.window.onTheWay > 0 {
             worker.recorder.fail(.connectionLost(connection: transport.connectionNumber, reason))
         }
         worker.ended(index)

@@ -5,7 +5,7 @@ public import Spindle
 /// What a load generator does, in a closed or an open loop.
 public struct LoadPlan: Sendable {
     /// The kinds of load.
-    public enum Work: String, Sendable, CaseIterable {
+    public enum Work: Sendable {
         /// Messages over connections that stay.
         case echo
         /// A connection for each message.
