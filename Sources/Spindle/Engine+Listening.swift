@@ -146,15 +146,20 @@ extension Engine {
                 message,
                 _ in Reactor.current?.adopt(message)
             } : nil
-        let threshold = UInt64(configuration.balanceThreshold)
+        let threshold = configuration.balanceThreshold
+        let limit = configuration.limits.maximumConnections
         for handle in handles {
             Engine.submit(
                 { [self] reactor in
                     for group in groups {
                         let use = FactoryUse(group[0].makeFactory())
                         for listener in group {
-                            let balance =
-                                handOver == nil ? nil : Balance(of: reactor.index, handles, threshold: threshold)
+                            let balance = Balance(
+                                own: reactor.index,
+                                handles: handles,
+                                threshold: threshold,
+                                limit: limit
+                            )
                             listen(listener, use, balance, handOver, on: reactor)
                         }
                     }
@@ -167,7 +172,7 @@ extension Engine {
     private func listen(
         _ listener: PendingListener,
         _ use: FactoryUse,
-        _ balance: Balance?,
+        _ balance: Balance,
         _ handOver: SpindleReactor.Channel<HandedOverSocket>?,
         on reactor: Reactor
     ) {
@@ -178,7 +183,7 @@ extension Engine {
                 address: listener.address,
                 use: use,
                 listenerID: listener.id,
-                balance: balance.map { balance in { balance.target(at: $0) } },
+                balance: handOver == nil ? nil : { balance.target() },
                 handOver: handOver
             )
         } catch {

@@ -28,7 +28,7 @@ final class Acceptor {
     let token: EventToken
     let use: FactoryUse
     /// Asked before a protocol is built, with the time of the turn: the reactor that should have the connection.
-    let balance: ((MonotonicInstant) -> Int)?
+    let balance: (() -> Int)?
     /// The way to the other reactors' acceptors of this listener.
     let handOver: Channel<HandedOverSocket>?
     /// Names this listener in every reactor of the engine.
@@ -47,7 +47,7 @@ final class Acceptor {
         token: EventToken,
         use: FactoryUse,
         listenerID: Int,
-        balance: ((MonotonicInstant) -> Int)?,
+        balance: (() -> Int)?,
         handOver: Channel<HandedOverSocket>?
     ) {
         self.handle = handle

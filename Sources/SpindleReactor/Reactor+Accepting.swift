@@ -9,7 +9,7 @@ extension Reactor {
         address: SocketAddress,
         use: FactoryUse,
         listenerID: Int = 0,
-        balance: ((MonotonicInstant) -> Int)? = nil,
+        balance: (() -> Int)? = nil,
         handOver: Channel<HandedOverSocket>? = nil
     ) throws(Errno) {
         preconditionCurrent()
@@ -90,13 +90,12 @@ extension Reactor {
     }
 
     private func admit(_ handle: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor) {
+        if !acceptor.isClosing, let target = acceptor.balance?(), handOver(handle, peer: peer, acceptor, to: target) {
+            return
+        }
         guard table.count < configuration.maximumConnections else {
             counters.add(.refused)
             return driver.close(handle, reset: false)
-        }
-        if !acceptor.isClosing, let target = acceptor.balance?(now), handOver(handle, peer: peer, acceptor, to: target)
-        {
-            return
         }
         adopt(handle, peer: peer, acceptor)
     }

@@ -101,13 +101,19 @@ extension Reactor {
     func handOver(_ socket: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor, to target: Int) -> Bool {
         guard target != index, let channel = acceptor.handOver else { return false }
         let message = HandedOverSocket(socket: socket, listenerID: acceptor.listenerID, peer: peer)
-        guard channel.send(message, to: target) == .sent else { return false }
+        let receiver = mailroom.handles[target]
+        receiver.expectConnection()
+        guard channel.send(message, to: target) == .sent else {
+            receiver.stopExpectingConnection()
+            return false
+        }
         counters.add(.handedOver)
         return true
     }
 
     /// Takes over a socket that another reactor has accepted.
     package func adopt(_ message: HandedOverSocket) {
+        defer { handle.stopExpectingConnection() }
         let acceptor = acceptors.lazy.compactMap { $0 }.first { $0.listenerID == message.listenerID }
         guard let acceptor, !acceptor.isClosed, table.count < configuration.maximumConnections else {
             counters.add(.refused)

@@ -29,6 +29,8 @@ public final class ReactorHandle: Sendable {
     private let waker = Guarded<(any DriverWaker)?>(nil)
     private let stopped = Atomic<Bool>(false)
     private let thread = Atomic<Int32>(0)
+    /// Connections that others have accepted for this reactor and that it has not taken yet.
+    private let expectedConnections = Atomic<Int>(0)
     /// What the reactor writes and others look at; on its node.
     private let memory: LineMemory
 
@@ -88,6 +90,17 @@ public final class ReactorHandle: Sendable {
         let id = thread.load(ordering: .acquiring)
         return id == 0 || isStopped ? nil : id
     }
+
+    /// Its connections, with those on their way to it: what others go by when they hand over. From any thread.
+    ///
+    /// A reactor that stalls takes nothing: without those on their way it would look as empty as before, and get all.
+    package var connectionLoad: Int {
+        Int(counters[.openConnections]) + expectedConnections.load(ordering: .relaxed)
+    }
+
+    func expectConnection() { expectedConnections.add(1, ordering: .relaxed) }
+
+    func stopExpectingConnection() { expectedConnections.subtract(1, ordering: .relaxed) }
 
     /// True once the reactor handles nothing any more.
     var isStopped: Bool { stopped.load(ordering: .acquiring) }

@@ -3,6 +3,7 @@
 import Spindle
 import SpindleSimulation
 import SpindleTopology
+import Synchronization
 import Testing
 
 /// Engines on a simulated network: reactors on threads of their own, no kernel below them.
@@ -222,11 +223,35 @@ extension EngineTests {
         }
         let snapshot = simulation.engine.snapshot()
         let served = peers.count { $0.unreadByteCount == 1 }
-        #expect(served > limit, "others took some")
-        #expect(snapshot[.handedOver] >= UInt64(served - limit))
-        #expect(snapshot.reactors.allSatisfy { $0[.openConnections] <= limit && $0[.openConnections] > 0 })
+        #expect(served == reactors * limit, "none is turned away while another reactor has room")
+        #expect(snapshot[.handedOver] == UInt64(served - limit))
+        #expect(snapshot.reactors.allSatisfy { $0[.openConnections] == limit })
         #expect(snapshot[.openConnections] == UInt64(served))
         #expect(snapshot[.refused] == UInt64(peers.count - served))
+        await simulation.finish()
+    }
+
+    @Test("balanced: a reactor that stalls gets its share and no more, however long it stalls")
+    func stalledReceiver() async throws {
+        let simulation = try Simulation(reactors: 2, allToFirst: true) {
+            $0.acceptMode = .balanced
+            $0.balanceThreshold = 2
+        }
+        let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
+        try await simulation.engine.start()
+        let isStalled = Mutex(true)
+        simulation.engine.reactors[1].submit { while isStalled.withLock(\.self) {} }
+        var peers: [SimulatedPeer] = []
+        for count in 1...30 {
+            // One by one, each in a turn of its own.
+            let peer = simulation.network.connect(to: address)
+            peer.send("x")
+            peers.append(peer)
+            await simulation.wait(for: "it is accepted") { simulation.engine.snapshot()[.accepted] == count }
+        }
+        #expect((14...16).contains(simulation.engine.snapshot()[.handedOver]))
+        isStalled.withLock { $0 = false }
+        await simulation.wait(for: "all are served") { peers.allSatisfy { $0.unreadByteCount == 1 } }
         await simulation.finish()
     }
 

@@ -89,6 +89,11 @@ struct Belongings: Equatable, CustomStringConvertible {
         return Belongings(descriptors: Set(open), threads: threads.sorted(), reactorCount: Reactor.liveCount)
     }
 
+    func exceeds(_ other: Belongings) -> Bool {
+        !descriptors.isSubset(of: other.descriptors) || threads.count > other.threads.count
+            || reactorCount > other.reactorCount
+    }
+
     var description: String { "descriptors \(descriptors.sorted()), threads \(threads)" }
 }
 
@@ -106,12 +111,11 @@ struct LeavesNothing: TestTrait, SuiteTrait, TestScoping {
         try await function()
         // A detached thread is still in /proc for a moment after it has said that it is done.
         var after = Belongings.now()
-        for _ in 0..<100_000
-        where !after.descriptors.isSubset(of: before.descriptors) || after.threads.count > before.threads.count
-            || after.reactorCount > before.reactorCount
-        {
+        var looks = 0
+        while after.exceeds(before), looks < 100_000 {
             await Task.yield()
             after = Belongings.now()
+            looks += 1
         }
         #expect(after.descriptors.subtracting(before.descriptors).isEmpty, "descriptors were left open")
         #expect(after.reactorCount <= before.reactorCount, "reactors, with timers and connections, were left")
