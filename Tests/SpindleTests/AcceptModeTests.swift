@@ -46,7 +46,10 @@ extension EngineTests {
         #expect(Balance.target(of: 0, loads: [8, 0, 3], threshold: 8) == 1)
         #expect(Balance.target(of: 1, loads: [8, 0, 3], threshold: 8) == 1)
         #expect(Balance.target(of: 0, loads: [5], threshold: 1) == 0)
-        #expect(Balance.target(of: 0, loads: [9, 7], threshold: 8, limit: 9) == 1, "one that is full hands over sooner")
+        #expect(
+            Balance.target(of: 0, loads: [9, 7], threshold: 8, limit: 9) == 1,
+            "one that is full hands over sooner"
+        )
         #expect(Balance.target(of: 0, loads: [9, 9], threshold: 1, limit: 9) == 0, "all are full")
     }
 
