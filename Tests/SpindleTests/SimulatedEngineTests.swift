@@ -239,8 +239,8 @@ extension EngineTests {
         }
         let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
         try await simulation.engine.start()
-        let isStalled = Mutex(true)
-        simulation.engine.reactors[1].submit { while isStalled.withLock(\.self) {} }
+        let isStalled = Atomic(true)
+        simulation.engine.reactors[1].submit { while isStalled.load(ordering: .acquiring) {} }
         var peers: [SimulatedPeer] = []
         for count in 1...30 {
             // One by one, each in a turn of its own.
@@ -250,7 +250,7 @@ extension EngineTests {
             await simulation.wait(for: "it is accepted") { simulation.engine.snapshot()[.accepted] == count }
         }
         #expect((14...16).contains(simulation.engine.snapshot()[.handedOver]))
-        isStalled.withLock { $0 = false }
+        isStalled.store(false, ordering: .releasing)
         await simulation.wait(for: "all are served") { peers.allSatisfy { $0.unreadByteCount == 1 } }
         await simulation.finish()
     }
