@@ -11,7 +11,7 @@ SPINDLE := .build/release/spindle
 PACKAGES := libnuma-dev python3 gcc libc6-dev procps util-linux
 ARGS ?=
 
-.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report tuning-doc tsan asan ci clean
+.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report check-counts bench-peers tuning-doc tsan asan ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,13 @@ bench: build ## How fast is an echo server on this machine's cores?
 bench-floor: setup ## Every promised figure beside raw C, in turn (half an hour; keep the machine quiet)
 	@tools/setup valgrind strace binutils
 	Benchmarks/bench-floor $(ARGS)
+
+bench-peers: setup ## Spindle beside other engines, in turn (ARGS=--quick: 3 minutes; keep the machine quiet)
+	Benchmarks/bench-peers $(ARGS)
+
+check-counts: setup ## Instructions and allocations of what the engine does often, against thresholds
+	@tools/setup valgrind binutils
+	Benchmarks/check-counts $(ARGS)
 
 tidy: ## Check the house rules
 	tools/tidy
@@ -80,7 +87,7 @@ asan: setup ## Parsers, buffers, rings and the contract under AddressSanitizer
 	ASAN_OPTIONS=detect_leaks=0 swift test --no-parallel --sanitize=address --build-path .build/asan \
 		--filter 'SpindleCoreTests|SpindleSystemTests|SpindleTopologyTests|SpindleReactorTests|SpindleCLITests|EngineOption'
 
-ci: test lint tidy tsan asan docs examples check-command check-bench check-report ## Everything that CI runs
+ci: test lint tidy tsan asan docs examples check-command check-bench check-report check-counts ## Everything that CI runs
 
 clean: ## Remove what was built
 	rm -rf .build Benchmarks/Floor/build

@@ -17,6 +17,7 @@ let settings: [SwiftSetting] = [
 
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 /// A layer of the engine: what it may import is its `dependencies`, and `tools/tidy` checks that.
@@ -43,6 +44,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
@@ -63,7 +65,9 @@ let package = Package(
         layer("SpindleLoad", ["Spindle", histogram]),
         .executableTarget(
             name: "SpindleCLI",
-            dependencies: ["Spindle", "SpindleLoad", "SpindleTopology", "SpindleSystem", argumentParser, histogram],
+            dependencies: [
+                "Spindle", "SpindleLoad", "SpindleTopology", "SpindleSystem", argumentParser, histogram, subprocess,
+            ],
             swiftSettings: settings
         ),
         .executableTarget(
@@ -84,6 +88,14 @@ let package = Package(
                 "CSandbox",
             ]
         ),
+        // The operations that Benchmarks counts, which is a package of its own, once each and tiny.
+        .target(
+            name: "OperationsUnderTest",
+            dependencies: ["Spindle", "SpindleSimulation"],
+            path: "Benchmarks/Sources/Operations",
+            swiftSettings: settings
+        ),
+        tests("OperationsTests", ["OperationsUnderTest"]),
         tests("SpindleLoadTests", ["SpindleLoad", "Spindle", histogram]),
         tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "SpindleTopology", "Spindle"]),
     ],

@@ -12,15 +12,31 @@ let package = Package(
     dependencies: [
         .package(name: "spindle", path: ".."),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
     ],
     targets: [
-        .executableTarget(
-            name: "Micro",
+        .target(
+            name: "Operations",
             dependencies: [
                 .product(name: "Spindle", package: "spindle"),
                 .product(name: "SpindleSimulation", package: "spindle"),
             ]
         ),
+        .executableTarget(
+            name: "Times",
+            dependencies: ["Operations", .product(name: "Benchmark", package: "benchmark")],
+            path: "Benchmarks/Times",
+            plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
+        ),
+        .executableTarget(
+            name: "Micro",
+            dependencies: [
+                "Operations",
+                .product(name: "Spindle", package: "spindle"),
+                .product(name: "SpindleSimulation", package: "spindle"),
+            ]
+        ),
+        .executableTarget(name: "NIOAsyncEcho", dependencies: nio),
         .executableTarget(name: "NIOEcho", dependencies: nio),
         .executableTarget(name: "NIOExecute", dependencies: nio),
     ],

@@ -195,7 +195,7 @@ def callgrind_counts(server, workload, messages, arguments):
         text = out.read_text() if out.exists() else ""
     total = callgrind_total(text)
     if total is None:
-        raise CompareError(f"{server.name}: callgrind left no totals; it printed:\n{instance.output().strip()}")
+        raise servers.ServerError(server, f"callgrind left no totals; it printed:\n{instance.output().strip()}")
     return {"instructions": total}
 
 
@@ -212,7 +212,7 @@ def malloc_counts(server, workload, messages, arguments):
         with servers.running(server, arguments, malloc_counter(out)) as instance:
             servers.run_counted_load(instance, workload, messages, arguments)
         if not out.exists():
-            raise CompareError(f"{server.name}: left no count of allocations; it printed:\n{instance.output().strip()}")
+            raise servers.ServerError(server, f"left no count of allocations; it printed:\n{instance.output().strip()}")
         return json.loads(out.read_text())
 
 
@@ -236,7 +236,7 @@ def strace_counts(server, workload, messages, arguments):
             if re.search(r"\btotal$", text, re.MULTILINE):
                 break
             if time.monotonic() > deadline:
-                raise CompareError(f"{server.name}: strace left no summary in {out}")
+                raise servers.ServerError(server, f"strace left no summary in {out}")
             time.sleep(0.05)
     counts = {}
     for line in text.splitlines():

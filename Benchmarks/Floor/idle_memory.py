@@ -93,7 +93,7 @@ def measure(server, arguments):
                 clients.close()
                 sample(f"{wave} wave closed")
         except OSError as error:
-            raise servers.CompareError(f"{server.name}: {error}; it printed:\n{instance.output()}") from error
+            raise servers.ServerError(server, f"{error}; it printed:\n{instance.output()}") from error
         finally:
             clients.close()
     return summary(server, samples, arguments.connections)

@@ -75,6 +75,14 @@ class CompareError(Exception):
     """Something that the reader can act on; its text is all that is printed."""
 
 
+class ServerError(CompareError):
+    """It is one server's fault."""
+
+    def __init__(self, server, text):
+        super().__init__(f"{server.name}: {text}")
+        self.server = server
+
+
 def workload_named(text):
     text = WORKLOAD_NAMES.get(text, text)
     if text in WORKLOADS:
@@ -146,7 +154,7 @@ def running(server, arguments, wrapper=()):
         try:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         except OSError as error:
-            raise CompareError(f"{server.name}: cannot start {command[0]}: {error.strerror}") from error
+            raise ServerError(server, f"cannot start {command[0]}: {error.strerror}") from error
         instance = Running(server, process, output)
         try:
             instance.wait_until_listening(START_LIMIT_INSTRUMENTED if instrumented else START_LIMIT)
@@ -179,14 +187,14 @@ class Running:
                 self.port = int(match.group(1))
                 return
             if self.process.poll() is not None:
-                raise CompareError(
-                    f"{self.server.name}: ended with {self.process.returncode} before it listened:\n"
-                    f"{self.output().strip()}"
+                raise ServerError(
+                    self.server,
+                    f"ended with {self.process.returncode} before it listened:\n{self.output().strip()}",
                 )
             time.sleep(0.01)
-        raise CompareError(
-            f"{self.server.name}: no line `listening on ADDRESS:PORT` within {limit} s; it printed:\n"
-            f"{self.output().strip()}"
+        raise ServerError(
+            self.server,
+            f"no line `listening on ADDRESS:PORT` within {limit} s; it printed:\n{self.output().strip()}",
         )
 
     def stop(self, limit):
@@ -221,11 +229,11 @@ def run_client(instance, command, limit):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired as error:
-        raise CompareError(f"{instance.server.name}: {client} took more than {limit} s") from error
+        raise ServerError(instance.server, f"{client} took more than {limit} s") from error
     if done.returncode != 0:
-        raise CompareError(
-            f"{instance.server.name}: {client} ended with {done.returncode}: {done.stderr.strip()}\n"
-            + instance.last_lines()
+        raise ServerError(
+            instance.server,
+            f"{client} ended with {done.returncode}: {done.stderr.strip()}\n{instance.last_lines()}",
         )
     return done.stdout
 
@@ -268,14 +276,14 @@ class Load:
             self._process.stdin.flush()
         ready, _, _ = select.select([self._process.stdout], [], [], LOAD_OVERHEAD_LIMIT)
         if not ready:
-            raise CompareError(f"{self.instance.server.name}: echo_load took more than {LOAD_OVERHEAD_LIMIT} s")
+            raise ServerError(self.instance.server, f"echo_load took more than {LOAD_OVERHEAD_LIMIT} s")
         if line := self._process.stdout.readline():
             return json.loads(line)
         code = self._process.wait()
         self._errors.seek(0)
-        raise CompareError(
-            f"{self.instance.server.name}: echo_load ended with {code}: {self._errors.read().strip()}\n"
-            + self.instance.last_lines()
+        raise ServerError(
+            self.instance.server,
+            f"echo_load ended with {code}: {self._errors.read().strip()}\n{self.instance.last_lines()}",
         )
 
     def close(self):

@@ -6,12 +6,15 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure how fast a server is.",
-        subcommands: [BenchEchoCommand.self, BenchStreamCommand.self, BenchConnectCommand.self]
+        subcommands: [
+            BenchEchoCommand.self, BenchStreamCommand.self, BenchConnectCommand.self, BenchIdleCommand.self,
+            BenchChurnCommand.self,
+        ]
     )
 
     fileprivate static let discussion = """
-        Without --connect, an echo server is started on some cores of this machine and the load generator on \
-        the others. The engine flags are the server's.
+        Without --connect or --server, an echo server is started on some cores of this machine and the load generator \
+        on the others. The engine flags are the server's.
 
         Without --rate the loop is closed: what comes next begins when what came before has ended, as fast as it \
         goes. With --rate it is open: it begins when it is due, and latency counts from then.
@@ -56,4 +59,32 @@ struct BenchConnectCommand: AsyncParsableCommand {
     @OptionGroup var engine: EngineFlags
 
     func run() async throws { try await BenchRun(kind: .connect, flags: flags, engine: engine).run() }
+}
+
+struct BenchIdleCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "idle",
+        abstract: "Hold many connections with little to do: the server's memory for each.",
+        discussion: """
+            The server runs in a process of its own. Each connection sends a message every 10 s, unless --rate says \
+            otherwise.
+
+            """ + BenchCommand.discussion
+    )
+    @OptionGroup var flags: BenchFlags
+    @OptionGroup var engine: EngineFlags
+
+    func run() async throws { try await BenchRun(kind: .idle, flags: flags, engine: engine).run() }
+}
+
+struct BenchChurnCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "churn",
+        abstract: "Send messages and wait for their echo, while other connections come and go.",
+        discussion: BenchCommand.discussion
+    )
+    @OptionGroup var flags: BenchFlags
+    @OptionGroup var engine: EngineFlags
+
+    func run() async throws { try await BenchRun(kind: .churn, flags: flags, engine: engine).run() }
 }

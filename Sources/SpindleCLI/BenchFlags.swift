@@ -9,6 +9,14 @@ import SpindleSystem
 struct BenchFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Measure this server instead of starting one.", valueName: "host:port"))
     var connect: String?
+    @Option(
+        help: ArgumentHelp(
+            "Start this server, on CPUs of its own, and measure it; {port} stands for where it is to listen, "
+                + "{cores} for how many cores it has.",
+            valueName: "command"
+        )
+    )
+    var server: String?
     @Option(help: "With --connect: the server's process, whose CPU time, memory and context switches are read.")
     var serverPid: Int?
     @Option(help: "Connections that are open at once, all together.")
@@ -19,6 +27,13 @@ struct BenchFlags: ParsableArguments {
     var depth: Int?
     @Option(help: ArgumentHelp("Messages or connections a second, as 10k or 1.5M: an open loop.", valueName: "rate"))
     var rate: String?
+    @Option(
+        help: ArgumentHelp(
+            "With churn: connections a second that come and go, whatever becomes of them. (default: 1k)",
+            valueName: "rate"
+        )
+    )
+    var churnRate: String?
     @Option(
         help: ArgumentHelp("Open loops at rising rates, as 10k..200k: how much can it take?", valueName: "low..high")
     )
@@ -36,8 +51,8 @@ struct BenchFlags: ParsableArguments {
 
     /// What to do; the address and the number of connections are still to be filled in, where they are not given.
     func plan(_ kind: BenchKind) throws -> LoadPlan {
-        try checkServerPid()
-        let pace = try parsePace()
+        try checkServer()
+        let pace = try parsePace(kind)
         let size = size ?? kind.size
         guard let sizes = SizesText.parse(size) else {
             throw ValidationError("--size: '\(size)' is not allowed; allowed is \(SizesText.allowed)")
@@ -66,6 +81,7 @@ struct BenchFlags: ParsableArguments {
             sizes: sizes,
             depth: depth ?? (pace.isOpen && kind.work == .echo ? BenchKind.openLoopDepth : kind.depth),
             pace: pace,
+            churn: try parseChurn(kind),
             duration: duration,
             warmup: warmup
         )
@@ -93,16 +109,40 @@ struct BenchFlags: ParsableArguments {
         return RateSweep(low...high, p99Limit: limit)
     }
 
-    private func parsePace() throws -> Pace {
+    private func parsePace(_ kind: BenchKind) throws -> Pace {
         if let first = try sweep()?.next { return .open(messagesPerSecond: first) }
-        guard let rate else { return .closed }
-        guard let value = RateText.parse(rate), (1...1e9).contains(value) else {
-            throw ValidationError("--rate: '\(rate)' is not allowed; allowed is a number from 1 to 1000M, as 10k")
-        }
-        return .open(messagesPerSecond: value)
+        if let rate { return .open(messagesPerSecond: try parse(rate, "--rate")) }
+        guard let trickle = kind.trickle else { return .closed }
+        return .open(messagesPerSecond: max(1, trickle * Double(connections ?? kind.connectionsPerReactor)))
     }
 
-    private func checkServerPid() throws {
+    private func parseChurn(_ kind: BenchKind) throws -> Double? {
+        guard let churnRate else { return kind.churn }
+        guard kind.churn != nil else { throw ValidationError("--churn-rate is for bench churn") }
+        return try parse(churnRate, "--churn-rate")
+    }
+
+    private func parse(_ rate: String, _ flag: String) throws -> Double {
+        guard let value = RateText.parse(rate), (1...1e9).contains(value) else {
+            throw ValidationError("\(flag): '\(rate)' is not allowed; allowed is a number from 1 to 1000M, as 10k")
+        }
+        return value
+    }
+
+    /// The command that starts the server to be measured; nil when there is none.
+    func serverCommand() throws -> ServerCommandLine? {
+        guard let server else { return nil }
+        guard let command = ServerCommandLine(server) else {
+            throw ValidationError("--server: '\(server)' is not allowed; allowed is \(ServerCommandLine.allowed)")
+        }
+        return command
+    }
+
+    private func checkServer() throws {
+        guard server == nil || connect == nil else {
+            throw ValidationError("--server starts a server, --connect measures one that runs: give one of them")
+        }
+        _ = try serverCommand()
         guard let serverPid else { return }
         guard connect != nil else { throw ValidationError("--server-pid is for a server given by --connect") }
         guard ProcessUsage(process: serverPid).read() != nil else {
@@ -111,20 +151,6 @@ struct BenchFlags: ParsableArguments {
     }
 
     private func target() throws -> SocketAddress {
-        guard let connect else { return .loopback(port: 0) }
-        guard let colon = connect.lastIndex(of: ":"), let port = UInt16(connect[connect.index(after: colon)...]),
-            port > 0
-        else {
-            throw ValidationError(
-                "--connect: '\(connect)' is not allowed; allowed is an address and a port, as 127.0.0.1:7000"
-            )
-        }
-        var host = String(connect[..<colon])
-        if host == "localhost" { host = "127.0.0.1" }
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        guard let address = SocketAddress(numericHost: host, port: port) else {
-            throw ValidationError("--connect: '\(host)' is no numeric address; names are not looked up")
-        }
-        return address
+        try connect.map(ServerAddress.parse) ?? .loopback(port: 0)
     }
 }

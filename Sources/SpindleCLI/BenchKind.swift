@@ -14,6 +14,10 @@ struct BenchKind: Sendable {
     let connectionsPerReactor: Int
     /// What one of the things that are counted is called.
     let unit: String
+    /// Messages a second and connection of an open loop, unless --rate says more; nil: a closed loop.
+    var trickle: Double?
+    /// Connections a second that come and go beside it, unless --churn-rate says otherwise; nil: none.
+    var churn: Double?
 
     /// The most messages on the way per connection in an open loop, where waiting counts anyway.
     static let openLoopDepth = 64
@@ -42,5 +46,25 @@ struct BenchKind: Sendable {
         depth: 1,
         connectionsPerReactor: 16,
         unit: "connections"
+    )
+    /// Many connections with little to do. The server runs in a process of its own, whose memory is read.
+    static let idle = BenchKind(
+        name: "idle",
+        work: .echo,
+        size: "64",
+        depth: 1,
+        connectionsPerReactor: 5000,
+        unit: "messages",
+        trickle: 0.1
+    )
+    /// Echoes while other connections come and go.
+    static let churn = BenchKind(
+        name: "churn",
+        work: .echo,
+        size: "64",
+        depth: 1,
+        connectionsPerReactor: 64,
+        unit: "messages",
+        churn: 1000
     )
 }

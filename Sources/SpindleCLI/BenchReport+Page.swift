@@ -13,7 +13,7 @@ extension BenchReport {
             lines: BenchReport.work(plan, kind),
             warnings: split.warnings + warnings,
             figures: figures,
-            plots: [latencyPlot, ratePlot] + (coresPlot.map { [$0] } ?? []),
+            plots: [latencyPlot, ratePlot] + coresPlots,
             facts: facts.all,
             command: command,
             json: json
@@ -30,6 +30,12 @@ extension BenchReport {
         }
         rows += BenchReport.percentiles.map { name, _ in
             ("latencyNanoseconds/\(name)", "latency \(name)", "\(microseconds(at: name)) µs")
+        }
+        if let bytes = result.bytesPerConnection {
+            rows.append(("residentBytesPerConnection", "resident memory per connection", "\(Int(bytes)) B"))
+        }
+        if let rate = result.churnPerSecond {
+            rows.append(("churn/connectionsPerSecond", "connections that came and went a second", "\(Int(rate))"))
         }
         if plan.pace.isOpen { rows.append(("unsent", "due and never sent", "\(result.unsent)")) }
         return rows
@@ -74,15 +80,27 @@ extension BenchReport {
         )
     }
 
-    /// How busy each core of the server was.
-    private var coresPlot: Plot? {
-        guard isLocal, !result.serverCPU.isEmpty else { return nil }
-        return Plot(
-            title: "CPU of the server's reactors",
-            x: PlotAxis("reactor", .linear, of: [Double(result.serverCPU.count)]),
-            y: PlotAxis("% of a core", .linear, of: [100]),
-            bars: result.serverCPU.enumerated().map { ("\($0.offset)", 100 * ($0.element / result.elapsed)) }
-        )
+    /// What each core of the server and of the generator did.
+    private var coresPlots: [Plot] {
+        func bars(_ title: String, _ unit: String, of most: [Double], _ values: [Double]) -> Plot {
+            Plot(
+                title: title,
+                x: PlotAxis("reactor", .linear, of: [Double(values.count)]),
+                y: PlotAxis(unit, .linear, of: most),
+                bars: values.enumerated().map { ("\($0.offset)", $0.element) }
+            )
+        }
+        var plots: [Plot] = []
+        if isLocal, !result.serverCPU.isEmpty {
+            let all = Double(max(result.serverBytes.reduce(0, +), 1))
+            let rates = result.serverBytes.map { Double($0) / all * result.messagesPerSecond }
+            let cpu = result.serverCPU.map { 100 * ($0 / result.elapsed) }
+            plots.append(bars("\(kind.unit)/s of the server's reactors", "\(kind.unit)/s", of: rates, rates))
+            plots.append(bars("CPU of the server's reactors", "% of a core", of: [100], cpu))
+        }
+        let busy = result.generatorBusy.map { 100 * $0 }
+        if !busy.isEmpty { plots.append(bars("The generator's reactors", "% busy", of: [100], busy)) }
+        return plots
     }
 }
 

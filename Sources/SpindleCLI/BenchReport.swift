@@ -15,7 +15,12 @@ struct BenchReport {
     let isLocal: Bool
 
     /// What is going to run, and where.
-    static func header(_ plan: LoadPlan, _ kind: BenchKind, _ engines: BenchEngines) -> String {
+    static func header(
+        _ plan: LoadPlan,
+        _ kind: BenchKind,
+        _ engines: BenchEngines,
+        _ command: ServerCommandLine?
+    ) -> String {
         func cpus(_ placement: Placement) -> String {
             CPUSet(placement.reactors.flatMap { Array($0.allowedCPUs) }).description
         }
@@ -24,6 +29,8 @@ struct BenchReport {
             lines.append(
                 "server     \(server.reactorCount) × reactor on CPU \(cpus(server.placement)), \(plan.address)"
             )
+        } else if let command {
+            lines.append("server     on CPU \(cpus(engines.split.server)): \(command.text)")
         } else {
             lines.append("server     \(plan.address), not ours")
         }
@@ -39,7 +46,7 @@ struct BenchReport {
     static func work(_ plan: LoadPlan, _ kind: BenchKind) -> [String] {
         let what = "\(plan.connections) connections × \(SizesText.text(plan.sizes)) B × depth \(plan.depth)"
         let time = "\(TimeText.text(plan.duration)) after \(TimeText.text(plan.warmup))"
-        return ["\(kind.name), \(what), \(loop(plan)), \(time)"]
+        return ["\(kind.name), \(what), \(loop(plan))\(churn(plan)), \(time)"]
     }
 
     private static func loop(_ plan: LoadPlan) -> String {
@@ -47,6 +54,11 @@ struct BenchReport {
         case .closed: "closed loop"
         case .open(let rate): "open loop of \(RateText.text(rate))/s"
         }
+    }
+
+    /// What comes and goes beside it.
+    private static func churn(_ plan: LoadPlan) -> String {
+        plan.churn.map { ", beside \(RateText.text($0)) connections/s that come and go" } ?? ""
     }
 
     static let percentiles: [(name: String, value: Double)] = [
@@ -72,10 +84,29 @@ struct BenchReport {
         }
         let from = plan.pace.isOpen ? "µs, from when a message was due" : "µs"
         lines.append("latency    " + latencies.joined(separator: "   ") + "   (\(from))")
+        if let churn = result.churn, let rate = result.churnPerSecond {
+            let (p50, p99) = (churn.latency.valueAtPercentile(50), churn.latency.valueAtPercentile(99))
+            lines.append(
+                "churn      \(Int(rate)) connections/s, p50 \(fixed(Double(p50) / 1000, 1))   p99 "
+                    + "\(fixed(Double(p99) / 1000, 1))   (µs, from when a connection was due)"
+            )
+        }
+        if let bytes = result.bytesPerConnection { lines.append("memory     \(Int(bytes)) B resident per connection") }
+        if !result.serverCalls.isEmpty { lines.append("calls      \(calls) per \(kind.unit.dropLast())") }
+        if let busy = result.generatorBusy.max() {
+            lines.append("generator  its busiest core was \(percent(busy)) busy")
+        }
         if !isLocal, let usage = result.serverUsage { lines.append("server     " + text(of: usage)) }
         if isLocal { lines += cores }
         lines += warnings.map { "warning    \($0)" }
         return lines.joined(separator: "\n")
+    }
+
+    /// The system calls of the server for each message.
+    private var calls: String {
+        result.serverCalls.filter { $0.count > 0 }.map { name, count in
+            "\(fixed(Double(count) / Double(max(result.messages, 1)), 3)) \(name)"
+        }.joined(separator: ", ")
     }
 
     /// What the figures don't say by themselves.
@@ -89,6 +120,15 @@ struct BenchReport {
                 "the server did not keep up: \(RateText.text(rate))/s were due, \(Int(result.messagesPerSecond)) came "
                     + "back, \(result.unsent) were never sent"
             )
+        }
+        if let churn = result.churn, let rate = plan.churn, churn.unopened > 0 {
+            found.append(
+                "connections that come and go: \(RateText.text(rate))/s were due, \(churn.unopened) were never opened, "
+                    + "because those before them had not ended"
+            )
+        }
+        if kind.trickle != nil, result.bytesPerConnection == nil {
+            found.append("the server's memory is not known: say which process it is (--server-pid)")
         }
         let (p99, longest) = (result.latency.valueAtPercentile(99), result.latency.max)
         if !plan.pace.isOpen, longest > 10 * p99, longest > 10_000_000 {
@@ -125,9 +165,9 @@ struct BenchReport {
     private var cores: [String] {
         guard let server else { return [] }
         var lines = ["core   CPU   connections   messages/s    busy   longest turn"]
-        for (reactor, snapshot) in server.reactors.enumerated() where reactor < result.serverMessages.count {
+        for (reactor, snapshot) in server.reactors.enumerated() where reactor < result.serverBytes.count {
             // By bytes: with small messages one receive may bring several.
-            let share = Double(result.serverMessages[reactor]) / Double(max(result.serverMessages.reduce(0, +), 1))
+            let share = Double(result.serverBytes[reactor]) / Double(max(result.serverBytes.reduce(0, +), 1))
             let rate = share * result.messagesPerSecond
             let columns = [
                 pad("\(reactor)", 4), pad(snapshot.cpu.map(String.init) ?? "–", 6),
@@ -147,15 +187,11 @@ struct BenchReport {
     }
 
     var json: JSONValue {
-        var latency: [JSONValue.Member] = BenchReport.percentiles.map { name, value in
-            .init(name, .integer(Int(result.latency.valueAtPercentile(value))))
-        }
-        latency.append(.init("mean", .number(result.latency.mean)))
-        let reactors = result.serverMessages.indices.map { reactor in
+        let reactors = result.serverBytes.indices.map { reactor in
             JSONValue.object([
                 .init("index", .integer(reactor)), .init("cpu", .integer(server?.reactors[reactor].cpu)),
                 .init("connections", .integer(result.serverConnections[reactor])),
-                .init("bytesReceived", .integer(result.serverMessages[reactor])),
+                .init("bytesReceived", .integer(result.serverBytes[reactor])),
                 .init("cpuNanoseconds", .integer(Int(result.serverCPU[reactor] / .nanoseconds(1)))),
                 .init(
                     "longestTurnNanoseconds",
@@ -173,10 +209,20 @@ struct BenchReport {
             .init("messagesPerSecond", .number(result.messagesPerSecond)),
             .init("bytesPerSecond", .number(result.messagesPerSecond * plan.sizes.mean)),
             .init("serverCPUNanosecondsPerMessage", .number(cpuPerMessage)),
-            .init("latencyNanoseconds", .object(latency)),
+            .init("latencyNanoseconds", .object(percentiles(of: result.latency))),
             .init("generatorBusyShare", .array(result.generatorBusy.map { .number($0) })),
             .init("serverReactors", .array(reactors)),
             .init("serverUsage", usage),
+            .init(
+                "serverCallsPerMessage",
+                .object(
+                    result.serverCalls.map { name, count in
+                        .init(name, .number(Double(count) / Double(max(result.messages, 1))))
+                    }
+                )
+            ),
+            .init("residentBytesPerConnection", .number(result.bytesPerConnection)),
+            .init("churn", churn),
             .init("intervals", .array(result.intervals.map(json(of:)))),
             .init("warnings", .strings(split.warnings + warnings)),
         ])
@@ -186,6 +232,22 @@ struct BenchReport {
     private var due: Double? {
         guard case .open(let rate) = plan.pace else { return nil }
         return rate
+    }
+
+    private var churn: JSONValue {
+        guard let churn = result.churn else { return .null }
+        return .object([
+            .init("connectionsPerSecondDue", .number(plan.churn)),
+            .init("connectionsPerSecond", .number(result.churnPerSecond)),
+            .init("connections", .integer(churn.connections)), .init("unopened", .integer(churn.unopened)),
+            .init("latencyNanoseconds", .object(percentiles(of: churn.latency))),
+        ])
+    }
+
+    private func percentiles(of latency: Histogram<UInt64>) -> [JSONValue.Member] {
+        BenchReport.percentiles.map { name, value in
+            .init(name, .integer(Int(latency.valueAtPercentile(value))))
+        } + [.init("mean", .number(latency.mean))]
     }
 
     private var usage: JSONValue {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Glibc
 import Spindle
 import SpindleLoad
 import SpindleSystem
@@ -15,31 +16,20 @@ struct BenchRun {
     func run() async throws {
         let configuration = try engine.configuration(environment: Environment.all)
         if engine.answered(configuration) { return }
-        var plan = try flags.plan(kind)
+        let plan = try flags.plan(kind)
+        let command = try flags.serverCommand() ?? ownCommand
         let engines = try CommandFailure.translate {
             try BenchEngines(
                 configuration,
-                hasServer: flags.connect == nil,
-                isOpenLoop: plan.pace.isOpen,
+                hasServer: flags.connect == nil && command == nil,
+                isOpenLoop: plan.pace.isOpen || plan.churn != nil,
                 bytesOnTheWay: plan.bytesOnTheWay
             )
         }
-        do {
-            if let address = try await engines.start() { plan.address = address }
-        } catch {
-            throw CommandFailure.report(error)
-        }
-        if let server = engines.server {
-            plan.connections = flags.connections ?? kind.connectionsPerReactor * server.reactorCount
-        }
-        do { try checkDescriptors(for: plan.connections, isLocal: engines.server != nil) } catch {
-            await engines.stop()
-            throw error
-        }
-        if !flags.json { Console.say(BenchReport.header(plan, kind, engines)) }
         let outcome: Result<Outcome, any Error>
-        do { outcome = .success(try await report(plan, engines)) } catch { outcome = .failure(error) }
+        do { outcome = .success(try await measured(plan, engines, command)) } catch { outcome = .failure(error) }
         await engines.stop()
+        if case .failure(let error as ValidationError) = outcome { throw error }
         try CommandFailure.translate {
             let outcome = try outcome.get()
             // First what cannot fail.
@@ -50,10 +40,43 @@ struct BenchRun {
         }
     }
 
-    private struct Outcome {
+    /// The server in a process of its own, so that its memory is not the generator's.
+    private var ownCommand: ServerCommandLine? {
+        guard kind.trickle != nil, flags.connect == nil else { return nil }
+        let words = [OwnProgram.path ?? "spindle", "echo"] + engine.engineFlags
+        let text = words.map(ShellText.quoted).joined(separator: " ")
+        return ServerCommandLine("\(text) --listen tcp:port={port}:interface=127.0.0.1 >/dev/null")
+    }
+
+    /// Starts everything, and says what came of it.
+    private func measured(_ plan: LoadPlan, _ engines: BenchEngines, _ command: ServerCommandLine?) async throws
+        -> Outcome
+    {
+        var plan = plan
+        if let address = try await engines.start() { plan.address = address }
+        if flags.connect == nil {
+            plan.connections = flags.connections ?? kind.connectionsPerReactor * engines.split.server.reactors.count
+        }
+        try checkDescriptors(for: plan.connections, isLocal: engines.server != nil)
+        if !flags.json { Console.say(BenchReport.header(plan, kind, engines, command)) }
+        guard let command else { return try await report(plan, engines, process: flags.serverPid) }
+        let reactors = engines.split.server.reactors
+        let cpus = CPUSet(reactors.flatMap { Array($0.allowedCPUs) })
+        return try await ServerProcess.running(
+            command,
+            on: cpus,
+            cores: reactors.count,
+            tryingFrom: engines.generator
+        ) { server in
+            plan.address = server.address
+            return try await report(plan, engines, process: server.process)
+        }
+    }
+
+    private struct Outcome: Sendable {
         let text: String
         /// Made when it is asked for: it reads a good deal about the machine.
-        let page: (_ facts: MachineFacts, _ command: String) -> ReportPage
+        let page: @Sendable (_ facts: MachineFacts, _ command: String) -> ReportPage
     }
 
     /// A connection is one descriptor, or two where both of its ends are in this process.
@@ -62,7 +85,7 @@ struct BenchRun {
         let limit = try CommandFailure.translate { try DescriptorLimit.raise(to: needed) }
         guard limit.soft >= needed else {
             let other =
-                isLocal ? ", or run the server by itself (spindle echo) and measure it with --connect" : ""
+                isLocal ? ", or give the server a process of its own (--server or --connect)" : ""
             throw ValidationError(
                 "--connections: \(connections) need \(needed) descriptors in this process, whose hard limit is "
                     + "\(limit.hard): raise that (ulimit -Hn)\(other)"
@@ -71,9 +94,10 @@ struct BenchRun {
     }
 
     /// Measures, and says what came of it.
-    private func report(_ plan: LoadPlan, _ engines: BenchEngines) async throws -> Outcome {
-        if let sweep = try flags.sweep() { return try await report(sweep, plan, engines) }
-        let result = try await measure(plan, engines)
+    private func report(_ plan: LoadPlan, _ engines: BenchEngines, process: Int?) async throws -> Outcome {
+        if let sweep = try flags.sweep() { return try await report(sweep, plan, engines, process: process) }
+        if kind.trickle != nil { try await touchEverything(plan, engines) }
+        let result = try await measure(plan, engines, process: process)
         let report = BenchReport(
             plan: plan,
             kind: kind,
@@ -85,13 +109,29 @@ struct BenchRun {
         return Outcome(text: flags.json ? report.json.indentedText : report.text, page: report.page)
     }
 
-    private func report(_ sweep: RateSweep, _ plan: LoadPlan, _ engines: BenchEngines) async throws -> Outcome {
+    /// Some connections come and go, so that what a server keeps for all of them is not counted as the memory of each.
+    private func touchEverything(_ plan: LoadPlan, _ engines: BenchEngines) async throws {
+        var few = plan
+        few.connections = min(64, plan.connections)
+        few.pace = .closed
+        few.depth = 1
+        few.duration = .milliseconds(50)
+        few.warmup = .zero
+        _ = try await LoadGenerator(few, on: engines.generator).run()
+    }
+
+    private func report(
+        _ sweep: RateSweep,
+        _ plan: LoadPlan,
+        _ engines: BenchEngines,
+        process: Int?
+    ) async throws -> Outcome {
         var (sweep, plan) = (sweep, plan)
         var limited: [String] = []
         if !flags.json { Console.say("\n" + SweepReport.head) }
         while let rate = sweep.next {
             plan.pace = .open(messagesPerSecond: rate)
-            let result = try await measure(plan, engines)
+            let result = try await measure(plan, engines, process: process)
             if result.wasEndedEarly { break }
             let step = RateSweep.Step(due: rate, result)
             sweep.add(step)
@@ -104,17 +144,22 @@ struct BenchRun {
         return Outcome(text: flags.json ? report.json.indentedText : report.text, page: report.page)
     }
 
-    private func measure(_ plan: LoadPlan, _ engines: BenchEngines) async throws -> LoadResult {
+    private func measure(_ plan: LoadPlan, _ engines: BenchEngines, process: Int?) async throws -> LoadResult {
         let progress = LoadProgress()
-        let interruptions = try Interruptions { progress.end() }
+        let isChild = process != nil && process != flags.serverPid
+        let interruptions = try Interruptions {
+            progress.end()
+        } second: {
+            if isChild, let process { kill(pid_t(process), SIGTERM) }
+        }
         let showing = Task { await showProgress(progress, plan) }
         defer {
             interruptions.stop()
             showing.cancel()
             Console.progress("")
         }
-        let process = flags.serverPid.map { ProcessUsage(process: $0) }
-        let load = LoadGenerator(plan, on: engines.generator, server: engines.server) { process?.read() }
+        let usage = process.map { ProcessUsage(process: $0) }
+        let load = LoadGenerator(plan, on: engines.generator, server: engines.server) { usage?.read() }
         return try await load.run(progress: progress)
     }
 

@@ -42,6 +42,12 @@ enum Console {
         if isTerminal { _ = write("\r\u{1b}[K" + text, to: 2) }
     }
 
+    /// Writes lines to a terminal in place of the last so many.
+    static func redraw(_ lines: [String], over count: Int) {
+        let up = count > 0 ? "\u{1b}[\(count)A" : ""
+        _ = write(up + lines.map { "\r\u{1b}[K\($0)\n" }.joined() + "\u{1b}[J", to: 2)
+    }
+
     /// True when somebody watches standard error.
     static var isTerminal: Bool { isatty(2) == 1 }
 

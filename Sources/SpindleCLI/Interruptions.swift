@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import SpindleCore
 import SpindleSystem
 
@@ -8,8 +9,10 @@ final class Interruptions: Sendable {
     private let event: EventDescriptor
     private let catcher: Guarded<SignalCatcher?>
 
-    /// Calls `first` at the first signal, on a thread of its own; a second one ends the program at once.
-    init(_ first: @escaping @Sendable () -> Void) throws {
+    /// - Parameters:
+    ///   - first: Called at the first signal, on a thread of its own.
+    ///   - second: Called at the second one; then the program ends at once.
+    init(_ first: @escaping @Sendable () -> Void, second: @escaping @Sendable () -> Void = {}) throws {
         event = try EventDescriptor()
         let catcher = SignalCatcher(event: event)
         _ = try catcher?.catchSignal(SignalCatcher.interrupt, onlyIfDefault: true)
@@ -17,9 +20,12 @@ final class Interruptions: Sendable {
         self.catcher = Guarded(catcher)
         try SystemThread.start(name: "spindle-signal") { [event, catcher = self.catcher] in
             event.wait()
-            // From now on a signal does what it does to every program.
-            catcher.withLock { $0 = nil }
-            if !SignalCatcher.take().isEmpty { first() }
+            guard !SignalCatcher.take().isEmpty else { return catcher.withLock { $0 = nil } }
+            first()
+            event.wait()
+            guard !SignalCatcher.take().isEmpty else { return catcher.withLock { $0 = nil } }
+            second()
+            _exit(ExitStatus.interrupted)
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import SpindleTopology
 
 /// What of a machine a figure depends on, for a report.
@@ -22,7 +23,9 @@ struct MachineFacts {
             facts.append(("CPU", String(line[line.index(after: colon)...].drop { $0 == " " })))
         }
         let cpus = machine.cpus.filter(\.isOnline).count
-        facts.append(("CPUs", "\(cpus) online, \(machine.nodes.count) NUMA node\(machine.nodes.count == 1 ? "" : "s")"))
+        facts.append(("CPUs", "\(cpus) online"))
+        let nodes = machine.nodes.map { "node \($0.id): CPU \($0.cpus)" }.joined(separator: "; ")
+        facts.append(("NUMA", nodes.isEmpty ? "not told" : nodes))
         if let version = text("/proc/version") {
             facts.append(("Kernel", version.split(separator: " ").prefix(3).joined(separator: " ")))
         }
@@ -36,6 +39,7 @@ struct MachineFacts {
         }
         facts.append(("Mitigations", mitigated.isEmpty ? "none" : mitigated.joined(separator: ", ")))
         if !open.isEmpty { facts.append(("Vulnerable", open.joined(separator: ", "))) }
+        facts.append(("Spindle", SpindleCommand.configuration.version))
         #if compiler(>=6.4)
             facts.append(("Compiler", "Swift 6.4 or later"))
         #else

@@ -60,6 +60,23 @@ struct TuneAdvice: Equatable {
         return TuneAdvice(option: "cores", value: chosen.value, verdict: .better, reason: reason, noise: noise)
     }
 
+    /// For a server that runs already: the fewest connections that reach most of what the best number does.
+    static func connections(_ points: [TunePoint]) -> TuneAdvice {
+        let best = points.map(\.rates.median).max() ?? 0
+        let noise = points.map { spread($0.rates) }.max() ?? 0
+        let chosen = points.first { $0.rates.median >= enough * best }
+        let value = chosen?.value ?? ""
+        guard noise <= mostNoise, let chosen, let most = points.last else {
+            let reason = "the same number of connections differs from itself by \(percent(noise))"
+            return TuneAdvice(option: "connections", value: value, verdict: .tooNoisy, reason: reason, noise: noise)
+        }
+        var reason =
+            "\(Int(chosen.rates.median)) messages/s with a median of \(microseconds(chosen.p50.median)); "
+            + "\(most.value) connections reach \(Int(most.rates.median)) with \(microseconds(most.p50.median))"
+        if chosen.generatorBusy > 0.95 { reason += "; the load generator was the limit" }
+        return TuneAdvice(option: "connections", value: value, verdict: .better, reason: reason, noise: noise)
+    }
+
     /// For the other options: the first value, unless another is better by enough, in the median of the rounds.
     static func choose(_ stage: TuneStage, _ points: [TunePoint]) -> TuneAdvice {
         guard let first = points.first else {

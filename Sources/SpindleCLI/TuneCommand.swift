@@ -13,6 +13,10 @@ struct TuneCommand: AsyncParsableCommand {
             and says which are better here, by how much, and which make no difference that could be told from the \
             machine's noise. Engine flags that are given stay as they are and are not tried.
 
+            With --server your own server is started, and how many cores it needs is tried; with --connect it is one \
+            that runs already, and how many connections load it. Ctrl-C ends the trying; what was found by then is \
+            printed.
+
             Loopback cannot rank --accept-mode reuseport-cpu, --near and --busy-poll: they need a network card.
 
 
@@ -22,6 +26,16 @@ struct TuneCommand: AsyncParsableCommand {
     var duration: String = "1s"
     @Option(help: "How often each value is measured, in turn.")
     var rounds: Int = 5
+    @Option(
+        help: ArgumentHelp(
+            "Try this server instead of the built-in echo: {port} stands for where it is to listen, "
+                + "{cores} for how many cores it is to use.",
+            valueName: "command"
+        )
+    )
+    var server: String?
+    @Option(help: ArgumentHelp("Load this server, which runs already.", valueName: "host:port"))
+    var connect: String?
     @Flag(help: "Print JSON.")
     var json = false
     @Option(help: ArgumentHelp("Write a page with plots, too: one file that needs no network.", valueName: "file.html"))
@@ -41,8 +55,22 @@ struct TuneCommand: AsyncParsableCommand {
             throw ValidationError("--duration: '\(duration)' is not allowed; allowed is a time from 10ms on, as 1s")
         }
         let given = try engine.given(environment: Environment.all)
-        var tuning = TuneRun(configuration: configuration, given: given, duration: time, rounds: rounds, isQuiet: json)
+        let progress = TuneProgress(isQuiet: json)
+        var tuning = TuneRun(
+            target: try target(),
+            configuration: configuration,
+            given: given,
+            duration: time,
+            rounds: rounds,
+            progress: progress
+        )
         do {
+            let interruptions = try Interruptions {
+                progress.end()
+            } second: {
+                progress.endServer()
+            }
+            defer { interruptions.stop() }
             try await tuning.run()
             let report = TuneReport(tuning)
             Console.say(json ? report.json.indentedText : report.text)
@@ -52,5 +80,20 @@ struct TuneCommand: AsyncParsableCommand {
         } catch {
             throw CommandFailure.report(error)
         }
+    }
+
+    private func target() throws -> TuneTarget {
+        guard server == nil || connect == nil else {
+            throw ValidationError("--server starts a server, --connect measures one that runs: give one of them")
+        }
+        if let connect { return .running(try ServerAddress.parse(connect)) }
+        guard let server else { return .builtIn }
+        guard let command = ServerCommandLine(server), command.hasCores else {
+            throw ValidationError(
+                "--server: '\(server)' is not allowed; allowed is a command with {port} and {cores} in it, as "
+                    + "'my-server --port {port} --threads {cores}'"
+            )
+        }
+        return .command(command)
     }
 }

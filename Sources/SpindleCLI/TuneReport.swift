@@ -10,21 +10,31 @@ struct TuneReport {
     private let leftOut: [(option: String, reason: String)]
     private let sharesCores: Bool
     private let configuration: EngineConfiguration
+    private let target: TuneTarget
+    private let wasEndedEarly: Bool
 
     init(_ run: TuneRun) {
         configuration = run.configuration
         results = run.results
         leftOut = run.leftOut
         sharesCores = run.sharesCores
+        target = run.target
+        wasEndedEarly = run.wasEndedEarly
     }
 
     static let head = "  value        messages/s   ns CPU/message    p50 µs    p99 µs"
 
+    /// A stage's question and what was measured so far.
+    static func table(_ stage: TuneStage, _ points: [TunePoint]) -> [String] {
+        [stage.question, head] + points.map { line(stage, $0) }
+    }
+
     /// A line of the table.
-    static func line(_ stage: TuneStage, _ point: TunePoint) -> String {
+    private static func line(_ stage: TuneStage, _ point: TunePoint) -> String {
         func right(_ text: String, _ width: Int) -> String {
             String(repeating: " ", count: max(0, width - text.count)) + text
         }
+        guard !point.rates.isEmpty else { return "  " + point.value }
         let value = "  " + point.value + String(repeating: " ", count: max(0, 11 - point.value.count))
         return value + right("\(Int(point.rates.median))", 12) + right("\(Int(point.cpu.median))", 17)
             + right("\(Int(point.p50.median / 1000))", 10) + right("\(Int(point.p99.median / 1000))", 10)
@@ -53,17 +63,31 @@ struct TuneReport {
         if !results.isEmpty, results.allSatisfy({ $0.advice.verdict == .tooNoisy }) {
             lines.append("\nThis machine is too noisy to say anything: try --rounds 15, or a quieter one.")
         }
-        lines.append("\nrun with" + (chosen.isEmpty ? " the defaults: nothing is better here" : ""))
+        if wasEndedEarly { lines.append("\nEnded early: what is not above was not tried to the end.") }
+        switch target {
+        case .builtIn: lines += recommendation
+        case .command(let command):
+            if let cores = results.first?.advice.value {
+                lines += ["", "run with", "  {cores} = \(cores) in: \(command.text)"]
+            }
+        case .running: break
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private var recommendation: [String] {
+        var lines = ["\nrun with" + (chosen.isEmpty ? " the defaults: nothing is better here" : "")]
         if !chosen.isEmpty {
             lines.append("  \(flags)")
             lines.append("  " + chosen.map { "\($0.option.environmentName)=\($0.value)" }.joined(separator: " "))
         }
-        return lines.joined(separator: "\n")
+        return lines
     }
 
     var json: JSONValue {
         .object([
             .init("flags", .string(flags)), .init("sharesCores", .bool(sharesCores)),
+            .init("wasEndedEarly", .bool(wasEndedEarly)),
             .init(
                 "environment",
                 .object(chosen.map { .init($0.option.environmentName, .string($0.value)) })

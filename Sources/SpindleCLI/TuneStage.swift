@@ -13,7 +13,7 @@ struct TuneStage: Sendable {
         case latency
     }
 
-    /// The option's name in the engine's table.
+    /// The option's name in the engine's table; or `connections`, which is none of an engine's.
     let option: String
     /// The values that are tried; the first is what stays unless another is clearly better.
     let values: [String]
@@ -22,6 +22,8 @@ struct TuneStage: Sendable {
     let kind: BenchKind
     /// What it is about, for people.
     let question: String
+
+    static let connections = "connections"
 
     /// A value that wins must be better by this share, and by more than the machine's noise.
     var leastGain: Double { measure == .rate ? 0.05 : 0.2 }
@@ -50,7 +52,10 @@ struct TunePoint: Sendable, Equatable {
         p50.append(Double(result.latency.valueAtPercentile(50)))
         p99.append(Double(result.latency.valueAtPercentile(99)))
         generatorBusy = max(generatorBusy, result.generatorBusy.max() ?? 0)
-        serverBusy = max(serverBusy, result.serverCPU.map { $0 / result.elapsed }.max() ?? 0)
+        let busiest = result.serverCPU.map { $0 / result.elapsed }.max()
+        // Of a server in another process only the sum is known: all of its cores are taken to be alike.
+        let share = result.serverUsage.map { $0.cpu / result.elapsed / Double(Int(value) ?? 1) }
+        serverBusy = max(serverBusy, busiest ?? share ?? 0)
     }
 
     /// What decides, by round: more is better.

@@ -20,8 +20,13 @@ final class Clockwork {
         self.isDue = isDue
     }
 
+    /// A clockwork that was there before goes on, until the first of them stops.
     func start() {
-        reactor.turnHook = { [self] in run() }
+        let before = reactor.turnHook
+        reactor.turnHook = { [self] in
+            before?()
+            run()
+        }
         run()
     }
 

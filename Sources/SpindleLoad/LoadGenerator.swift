@@ -34,6 +34,7 @@ public struct LoadGenerator: Sendable {
     /// - Throws: `LoadFailure` when a byte was wrong, lost or surplus, or the server could not be reached.
     public func run(progress: LoadProgress = LoadProgress()) async throws -> LoadResult {
         let workers = WorkerSet(count: engine.reactorCount)
+        let residentBefore = usage()?.residentBytes
         try await prepare(workers, progress)
         await workers.onEach(engine) { worker, _ in worker.begin() }
         try await pause(until: .now + plan.warmup, workers, progress)
@@ -42,18 +43,20 @@ public struct LoadGenerator: Sendable {
             throw LoadFailure.interrupted
         }
         await workers.onEach(engine) { worker, reactor in
-            worker.recorder.start(at: reactor.readClock().nanoseconds)
+            let now = reactor.readClock().nanoseconds
+            for recorder in worker.recorders { recorder.start(at: now) }
         }
         progress.measuringBegins()
-        let before = await Sample(engine: server, usage: usage)
-        var (intervals, figures) = try await measure(workers, progress)
-        let after = await Sample(engine: server, usage: usage)
-        let busy = engine.snapshot().reactors.map(\.busyShare)
+        let before = await Sample(generator: engine, server: server, usage: usage)
+        var (intervals, figures, churn) = try await measure(workers, progress)
+        let after = await Sample(generator: engine, server: server, usage: usage)
         await finish(workers)
         // What was on the way counts by when it was sent or due: not at all in a closed loop.
         let (rest, end) = (await workers.takeFigures(engine), workers.stopTime)
-        figures.add(rest)
+        figures.add(rest.work)
+        churn.add(rest.churn)
         try await check(workers)
+        let grown = after.usage?.residentBytes.flatMap { after in residentBefore.map { after - $0 } }
         return LoadResult(
             messages: figures.messages,
             elapsed: before.time.duration(to: end ?? after.time),
@@ -61,23 +64,31 @@ public struct LoadGenerator: Sendable {
             latency: figures.latency ?? LoadFigures.makeHistogram(),
             intervals: intervals,
             wasEndedEarly: progress.isEnding,
+            churn: plan.churn.map { _ in ChurnResult(churn) },
+            bytesPerConnection: grown.map { Double($0) / Double(plan.connections) },
             serverUsage: after.usage.flatMap { after in before.usage.map { after.since($0) } },
             serverCPU: zip(after.cpu, before.cpu).map { $0 - $1 },
-            generatorBusy: busy,
+            serverCalls: zip(after.calls, before.calls).map { ($0.name, $0.count - $1.count) },
+            generatorBusy: zip(after.generator, before.generator).map { $0.busyShare(since: $1) },
             serverConnections: before.connections,
-            serverMessages: zip(after.bytes, before.bytes).map { $0 - $1 }
+            serverBytes: zip(after.bytes, before.bytes).map { $0 - $1 }
         )
     }
 
     private func prepare(_ workers: WorkerSet, _ progress: LoadProgress) async throws {
         await onEachReactor { [plan, engine] reactor, done in
             let numbers = Share.of(plan.connections, part: reactor.index, of: engine.reactorCount)
-            let recorder = LoadRecorder(plan, progress)
-            let worker: any LoadWorker =
+            var worker: any LoadWorker =
                 switch plan.work {
-                case .echo: EchoWorker(plan, reactor, numbers, recorder)
-                case .connect: ConnectWorker(plan, reactor, numbers, recorder)
+                case .echo: EchoWorker(plan, reactor, numbers, LoadRecorder(plan, progress))
+                case .connect: ConnectWorker(plan, reactor, numbers, LoadRecorder(plan, progress))
                 }
+            if let churn = plan.churnPlan(generatorReactors: engine.reactorCount) {
+                let places = Share.of(churn.connections, part: reactor.index, of: engine.reactorCount)
+                // Their numbers follow the others', and with them their addresses.
+                let beside = ConnectWorker(churn, reactor, places, LoadRecorder(churn, LoadProgress()))
+                worker = ChurnWorker(worker, beside: beside)
+            }
             workers.set(worker, at: reactor.index)
             worker.prepare(completion: done)
         }
@@ -85,19 +96,23 @@ public struct LoadGenerator: Sendable {
     }
 
     /// Takes the workers' figures once a second until the time is up, or somebody has had enough.
-    private func measure(_ workers: WorkerSet, _ progress: LoadProgress) async throws -> ([LoadInterval], LoadFigures) {
-        var (intervals, sum) = ([LoadInterval](), LoadFigures())
+    private func measure(
+        _ workers: WorkerSet,
+        _ progress: LoadProgress
+    ) async throws -> ([LoadInterval], LoadFigures, churn: LoadFigures) {
+        var (intervals, sum, churn) = ([LoadInterval](), LoadFigures(), LoadFigures())
         let start = ContinuousClock.now
         var last = Duration.zero
         while last < plan.duration, !progress.isEnding {
             try await pause(until: start + min(last + .seconds(1), plan.duration), workers, progress)
             let figures = await workers.takeFigures(engine)
             let end = start.duration(to: .now)
-            intervals.append(LoadInterval(figures, from: last, to: end))
-            sum.add(figures)
+            intervals.append(LoadInterval(figures.work, from: last, to: end))
+            sum.add(figures.work)
+            churn.add(figures.churn)
             last = end
         }
-        return (intervals, sum)
+        return (intervals, sum, churn)
     }
 
     private func check(_ workers: WorkerSet) async throws {
@@ -136,24 +151,6 @@ public struct LoadGenerator: Sendable {
                 }
             }
         }
-    }
-}
-
-/// The server's figures at one moment.
-private struct Sample {
-    let time: ContinuousClock.Instant
-    let cpu: [Duration]
-    let connections: [Int]
-    let bytes: [Int]
-    let usage: ServerUsage?
-
-    init(engine: Engine?, usage: @Sendable () -> ServerUsage?) async {
-        time = .now
-        cpu = await engine?.cpuTimes() ?? []
-        let reactors = engine?.snapshot().reactors ?? []
-        connections = reactors.map { Int($0[.openConnections]) }
-        bytes = reactors.map { Int($0[.bytesReceived]) }
-        self.usage = usage() ?? (engine == nil ? nil : ServerUsage(cpu: cpu.reduce(.zero, +)))
     }
 }
 

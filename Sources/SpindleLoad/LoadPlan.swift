@@ -25,6 +25,9 @@ public struct LoadPlan: Sendable {
     public var depth: Int
     /// When messages are sent.
     public var pace: Pace
+    /// Connections a second that are opened beside the work, for one message each: an open loop of their own. Nil:
+    /// none.
+    public var churn: Double?
     /// How long to measure.
     public var duration: Duration
     /// How long to run before that.
@@ -38,6 +41,7 @@ public struct LoadPlan: Sendable {
         sizes: MessageSizes,
         depth: Int,
         pace: Pace = .closed,
+        churn: Double? = nil,
         duration: Duration,
         warmup: Duration
     ) {
@@ -47,12 +51,29 @@ public struct LoadPlan: Sendable {
         self.sizes = sizes
         self.depth = depth
         self.pace = pace
+        self.churn = churn
         self.duration = duration
         self.warmup = warmup
     }
 
     /// How long nothing may come back while something is on the way at the end.
     static let patience = Duration.seconds(5)
+
+    /// Connections that come and go at once per reactor of the generator; what is due beyond them waits, and its
+    /// latency counts.
+    static let churnPlaces = 64
+
+    /// What comes and goes beside the work of this plan; nil when nothing does.
+    func churnPlan(generatorReactors: Int) -> LoadPlan? {
+        guard let churn else { return nil }
+        var plan = self
+        plan.work = .connect
+        plan.depth = 1
+        plan.connections = LoadPlan.churnPlaces * generatorReactors
+        plan.pace = .open(messagesPerSecond: churn)
+        plan.churn = nil
+        return plan
+    }
 
     /// Connections of one source address: below the 28,000 ephemeral ports that it has towards one destination.
     static let connectionsPerSource = 20_000

@@ -18,20 +18,46 @@ public struct LoadResult: Sendable {
     public let intervals: [LoadInterval]
     /// True when the run was ended before its time.
     public let wasEndedEarly: Bool
+    /// What came and went beside the work; nil when nothing was to.
+    public let churn: ChurnResult?
+    /// Resident bytes of the server's process for each connection, from before the first to the end of measuring; nil
+    /// when they are not known.
+    public let bytesPerConnection: Double?
     /// What the server's process used in the measured time; nil when it is not known.
     public let serverUsage: ServerUsage?
     /// The CPU time of the server's reactors per message, by reactor, when the server is in this process.
     public let serverCPU: [Duration]
-    /// The share of time that each reactor of the generator was busy, 0...1.
+    /// System calls of the server's reactors in the measured time, when the server is in this process; else empty.
+    public let serverCalls: [(name: String, count: Int)]
+    /// The share of the measured time that each reactor of the generator was busy, 0...1.
     public let generatorBusy: [Double]
     /// Connections of each of the server's reactors, when the server is in this process.
     public let serverConnections: [Int]
     /// Bytes that each of the server's reactors has received in the measured time.
-    public let serverMessages: [Int]
+    public let serverBytes: [Int]
 
     /// How busy the generator's busiest core was, when that may have been the limit: 0...1.
     public var generatorLimit: Double? { generatorBusy.max().flatMap { $0 > 0.95 ? $0 : nil } }
 
     /// Messages per second.
     public var messagesPerSecond: Double { Double(messages) / (elapsed / .seconds(1)) }
+
+    /// Connections that came and went, per second; nil when none were to.
+    public var churnPerSecond: Double? { churn.map { Double($0.connections) / (elapsed / .seconds(1)) } }
+}
+
+/// Connections that came and went beside a load.
+public struct ChurnResult: Sendable {
+    /// Those whose one message came back in the measured time.
+    public let connections: Int
+    /// Those that were due and never opened, because those before them had not ended.
+    public let unopened: Int
+    /// Nanoseconds from when a connection was due to its message having come back.
+    public let latency: Histogram<UInt64>
+
+    init(_ figures: LoadFigures) {
+        connections = figures.messages
+        unopened = figures.unsent
+        latency = figures.latency ?? LoadFigures.makeHistogram()
+    }
 }

@@ -24,20 +24,24 @@ final class WorkerSet: @unchecked Sendable {
     func firstFailure(_ engine: Engine) async -> LoadFailure? {
         let found = Mutex<LoadFailure?>(nil)
         await onEach(engine) { worker, _ in
-            guard let failure = worker.recorder.failure else { return }
+            guard let failure = worker.recorders.lazy.compactMap(\.failure).first else { return }
             found.withLock { $0 = $0 ?? failure }
         }
         return found.withLock { $0 }
     }
 
-    /// The figures of all since the last call.
-    func takeFigures(_ engine: Engine) async -> LoadFigures {
-        let sum = Mutex(LoadFigures())
+    /// The figures of all since the last call: of the work, and of what comes and goes beside it.
+    func takeFigures(_ engine: Engine) async -> (work: LoadFigures, churn: LoadFigures) {
+        let sums = Mutex((work: LoadFigures(), churn: LoadFigures()))
         await onEach(engine) { worker, _ in
             let figures = worker.recorder.takeFigures()
-            sum.withLock { $0.add(figures) }
+            let churn = worker.churnRecorder?.takeFigures()
+            sums.withLock {
+                $0.work.add(figures)
+                if let churn { $0.churn.add(churn) }
+            }
         }
-        return sum.withLock { $0 }
+        return sums.withLock { $0 }
     }
 
     /// A worker stops counting now.

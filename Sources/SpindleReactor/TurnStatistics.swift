@@ -16,7 +16,11 @@ public struct TurnStatistics: Sendable {
     /// The type of the protocol whose callback that was; empty without any.
     public let longestCallbackProtocol: String
     /// The share of time that was not spent waiting, 0...1.
-    public let busyShare: Double
+    public var busyShare: Double {
+        busyNanoseconds + idleNanoseconds > 0 ? busyNanoseconds / (busyNanoseconds + idleNanoseconds) : 0
+    }
+    /// Time that was spent in turns, and that was spent waiting for something to do.
+    public let busyNanoseconds: Double, idleNanoseconds: Double
 }
 
 /// One turn as the flight recorder kept it.
@@ -39,8 +43,6 @@ extension TurnRecorder {
     /// What was measured so far. From any thread.
     package var statistics: TurnStatistics {
         let scale = nanosecondsPerTick
-        let busy = Double(phaseTicks.busy)
-        let all = busy + Double(phaseTicks.waiting)
         let longest = longestCallbackSoFar
         return TurnStatistics(
             turns: total.classes(scale: scale),
@@ -51,7 +53,8 @@ extension TurnRecorder {
             longestTurnNanoseconds: UInt64(Double(total.maximum) * scale),
             longestCallbackNanoseconds: UInt64(Double(longest.ticks) * scale),
             longestCallbackProtocol: longest.type,
-            busyShare: all > 0 ? busy / all : 0
+            busyNanoseconds: Double(phaseTicks.busy) * scale,
+            idleNanoseconds: Double(phaseTicks.waiting) * scale
         )
     }
 

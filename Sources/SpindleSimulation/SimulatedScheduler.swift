@@ -29,6 +29,7 @@ public final class SimulatedScheduler {
     /// Turns taken so far, of all reactors together.
     public private(set) var turnCount = 0
 
+    @usableFromInline let mailroom: Mailroom
     private let drivers: SimulatedDrivers
     private let simulatedDrivers: [SimulatedDriver]
     private var random: SeededRandom
@@ -51,6 +52,7 @@ public final class SimulatedScheduler {
         let made = (0..<reactorCount).map { drivers.makeSimulatedDriver(reactor: $0, configuration: configuration) }
         let mailroom = Mailroom(reactorCount: reactorCount, configuration: configuration)
         self.network = network
+        self.mailroom = mailroom
         self.drivers = drivers
         simulatedDrivers = made
         reactors = made.map { driver in
@@ -104,6 +106,19 @@ public final class SimulatedScheduler {
     /// Ends what is still open, with `.engineStopped`: the last step of a test.
     public func endAllConnections() {
         for reactor in reactors { reactor.perform { reactor.endAllConnections() } }
+    }
+
+    /// A way to send values of one type between the reactors, as `Engine.makeChannel` makes them.
+    ///
+    /// - Parameters:
+    ///   - type: The messages' type.
+    ///   - handler: Runs on the receiving reactor; `sender` is -1 outside of `perform`.
+    @inlinable
+    public func makeChannel<Message: Sendable>(
+        of type: Message.Type = Message.self,
+        handler: @escaping @Sendable (_ message: Message, _ sender: Int) throws -> Void
+    ) -> Channel<Message> {
+        Channel(mailroom, handler: handler)
     }
 
     /// Runs `body` on the reactor with the index, as its own callbacks run.

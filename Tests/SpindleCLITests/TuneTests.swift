@@ -136,6 +136,21 @@ struct TuneTests {
         #expect(TuneRun.counts(upTo: 1) == [1])
         #expect(TuneRun.counts(upTo: 6) == [1, 2, 4, 6])
         #expect(TuneRun.counts(upTo: 8) == [1, 2, 4, 8])
+        #expect(TuneRun.counts(upTo: 12, and: 6) == [1, 2, 4, 6, 8, 12], "6 physical cores")
+        #expect(TuneRun.counts(upTo: 2, and: 6) == [1, 2])
+    }
+
+    @Test("the fewest connections that load a server are those that reach most of what more do")
+    func connections() {
+        let points = [
+            point("1", rates: [100, 100, 100]), point("4", rates: [930, 930, 930]),
+            point("16", rates: [1000, 990, 1000]),
+        ]
+        let advice = TuneAdvice.connections(points)
+        #expect(advice.value == "4" && advice.verdict == .better)
+        let noisy = TuneAdvice.connections([point("1", rates: [300, 1000, 2000])])
+        #expect(noisy.verdict == .tooNoisy)
+        #expect(TuneAdvice.connections([]).verdict == .tooNoisy)
     }
 
     @Test("docs/tuning.md is what the table of options says (make tuning-doc)")

@@ -2,6 +2,7 @@
 
 import Histogram
 import Spindle
+import Synchronization
 import Testing
 
 @testable import SpindleLoad
@@ -49,6 +50,7 @@ struct LoadTests {
         sizes: MessageSizes? = nil,
         depth: Int = 3,
         pace: Pace = .closed,
+        churn: Double? = nil,
         duration: Duration = .milliseconds(50),
         progress: LoadProgress = LoadProgress()
     ) async throws -> LoadResult {
@@ -64,6 +66,7 @@ struct LoadTests {
             sizes: sizes ?? .constant(messageBytes),
             depth: depth,
             pace: pace,
+            churn: churn,
             duration: duration,
             warmup: .zero
         )
@@ -105,6 +108,66 @@ struct LoadTests {
     func sizes(sizes: MessageSizes) async throws {
         let result = try await run(sizes: sizes)
         #expect(result.messages > 0 && result.latency.totalCount == UInt64(result.messages))
+    }
+
+    @Test("connections come and go beside a load, each with figures of its own", arguments: [1.0, nil])
+    func churn(rate: Double?) async throws {
+        let pace = rate.map { Pace.open(messagesPerSecond: 1000 * $0) } ?? .closed
+        let result = try await run(pace: pace, churn: 2000, duration: .milliseconds(200))
+        let churn = try #require(result.churn)
+        #expect(result.messages > 0 && result.latency.totalCount >= UInt64(result.messages))
+        #expect(churn.connections > 0, "some came and went")
+        // 400 were due, and each of them is in the histogram, opened or not.
+        #expect(churn.latency.totalCount > 0 && churn.latency.totalCount <= 500)
+        #expect(try await run().churn == nil)
+    }
+
+    @Test("connections that come and go fail the run as others do")
+    func lyingToChurn() async throws {
+        // Beyond the 100 B of the only message of each steady connection that this run waits for.
+        await #expect(throws: LoadFailure.self) {
+            try await run(lie: .hangsUp, from: 0, churn: 1000, duration: .seconds(30))
+        }
+    }
+
+    @Test("the server's system calls are counted over the measured time: a receive and a send for each echo")
+    func serverCalls() async throws {
+        let result = try await run(depth: 1, duration: .milliseconds(200))
+        let calls = Dictionary(uniqueKeysWithValues: result.serverCalls.map { ($0.name, $0.count) })
+        // What is on the way when the counters are read is counted on one side only.
+        let few = 40
+        #expect(abs((calls["recv"] ?? 0) - result.messages) <= result.messages / 10 + few)
+        #expect(abs((calls["send"] ?? 0) - result.messages) <= result.messages / 10 + few)
+    }
+
+    @Test("memory for each connection is what the server's process grew by, from before the first")
+    func memory() async throws {
+        let server = try Engine(configuration(reactors: 1))
+        let address = try server.listen(on: .loopback(port: 0)) { Server($0, lie: nil, from: 0) }.address
+        try await server.start()
+        let generator = try Engine(configuration(reactors: 1))
+        try await generator.start()
+        let plan = LoadPlan(
+            address: address,
+            connections: 10,
+            sizes: .constant(1),
+            depth: 1,
+            duration: .milliseconds(20),
+            warmup: .zero
+        )
+        let looks = Recorder()
+        let result = try await LoadGenerator(plan, on: generator) {
+            ServerUsage(cpu: .zero, residentBytes: looks.next() == 0 ? 1000 : 6000)
+        }.run()
+        #expect(result.bytesPerConnection == 500)
+        await generator.stop(deadline: .zero)
+        await server.stop(deadline: .zero)
+    }
+
+    /// Counts how often it was asked.
+    private final class Recorder: Sendable {
+        private let count = Atomic(0)
+        func next() -> Int { count.add(1, ordering: .relaxed).oldValue }
     }
 
     @Test("sizes are drawn as their distribution says, and alike in every run")

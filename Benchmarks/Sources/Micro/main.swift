@@ -11,10 +11,14 @@
 //                                              connections to the echo server at 127.0.0.1:P
 //        Micro timers [--pending N]            ns per schedule + cancel, and a million timers that expire
 //        Micro simulated [--reactors N] [--echoes N]   N reactors on the simulated driver, for counting
+//        Micro count/NAME [--times N] [--plant N]      an operation of `Operations` N times, for counting; with N heap
+//                                              allocations planted into each, which the gates have to see
+//        Micro list                            the operations' names and what they are
 //
 // Prints one line of JSON. Reactors are pinned to CPUs 0 and 1.
 
 import Glibc
+import Operations
 
 let benchmarks: [String: @Sendable (Arguments) async throws -> Figures] = [
     "one-way": Mailbox.oneWay, "round-trip": Mailbox.spinningRoundTrip, "wake": Mailbox.wakingRoundTrip,
@@ -22,9 +26,13 @@ let benchmarks: [String: @Sendable (Arguments) async throws -> Figures] = [
 ]
 
 let arguments = Arguments(CommandLine.arguments.dropFirst())
+// Without tasks: valgrind cannot run a program whose main thread has ended, as an asynchronous main's does.
 if arguments.name == "simulated" {
-    // Without tasks: valgrind cannot run a program whose main thread has ended, as an asynchronous main's does.
     do { print(try SimulatedEcho.run(arguments).json) } catch { Arguments.fail("\(error)") }
+} else if arguments.name == "list" {
+    for operation in Operation.all { print("\(operation.name)\t\(operation.summary)") }
+} else if arguments.name.hasPrefix("count/") {
+    do { print(try Counting.run(arguments).json) } catch { Arguments.fail("\(error)") }
 } else {
     guard let benchmark = benchmarks[arguments.name] else {
         Arguments.refuse("the first argument is simulated, \(benchmarks.keys.sorted().joined(separator: ", "))")
