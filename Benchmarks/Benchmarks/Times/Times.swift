@@ -17,7 +17,7 @@ let benchmarks: @Sendable () -> Void = {
         // Prepared once, outside of what is timed; 1,000 of them are one iteration.
         Benchmark("\(operation.name)") { benchmark in
             let body = try operation.prepare()
-            body(1600)
+            body(operation.repetitions)
             benchmark.startMeasurement()
             body(benchmark.scaledIterations.count)
         }

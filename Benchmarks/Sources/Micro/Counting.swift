@@ -13,7 +13,7 @@ enum Counting {
             let known = Operation.all.map(\.name).joined(separator: ", ")
             Arguments.refuse("there is no operation \(name); there are \(known)")
         }
-        let times = arguments.number("times", default: 1600)
+        let times = arguments.number("times", default: operation.repetitions)
         let body = try operation.prepare()
         body(times)
         var planted: [Planted] = []

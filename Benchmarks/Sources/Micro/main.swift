@@ -30,7 +30,7 @@ let arguments = Arguments(CommandLine.arguments.dropFirst())
 if arguments.name == "simulated" {
     do { print(try SimulatedEcho.run(arguments).json) } catch { Arguments.fail("\(error)") }
 } else if arguments.name == "list" {
-    for operation in Operation.all { print("\(operation.name)\t\(operation.summary)") }
+    for operation in Operation.all { print("\(operation.name)\t\(operation.repetitions)\t\(operation.summary)") }
 } else if arguments.name.hasPrefix("count/") {
     do { print(try Counting.run(arguments).json) } catch { Arguments.fail("\(error)") }
 } else {

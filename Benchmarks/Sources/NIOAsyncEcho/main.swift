@@ -15,7 +15,10 @@ let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup(number
     .serverChannelOption(ChannelOptions.maxMessagesPerRead, value: 256)
     .childChannelOption(ChannelOptions.tcpOption(.tcp_nodelay), value: 1)
     .childChannelOption(ChannelOptions.maxMessagesPerRead, value: 1)
-    .childChannelOption(ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65536))
+    .childChannelOption(
+        ChannelOptions.recvAllocator,
+        value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 65536)
+    )
     .bind(host: "127.0.0.1", port: port) { channel in
         channel.eventLoop.makeCompletedFuture {
             try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)

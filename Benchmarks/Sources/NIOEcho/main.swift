@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The peer on SwiftNIO, callback style, as an expert would tune it: one loop, one flush per read burst, a receive
-// buffer of fixed size (no resizing, no second read for a short one), NODELAY, watermarks out of the way.
+// The peer on SwiftNIO, callback style, as an expert would tune it: one loop, one flush per read burst, NODELAY, no
+// second read for a short one, a receive buffer that grows to 64 KiB. (One that always has 64 KiB was measured beside it:
+// as fast within the noise, and 65,573 B for each idle connection instead of 4,180.)
 //
 // usage: NIOEcho [PORT]      prints `listening on 127.0.0.1:PORT`
 
@@ -26,7 +27,10 @@ let server = try await ServerBootstrap(group: group)
     .serverChannelOption(ChannelOptions.maxMessagesPerRead, value: 256)
     .childChannelOption(ChannelOptions.tcpOption(.tcp_nodelay), value: 1)
     .childChannelOption(ChannelOptions.maxMessagesPerRead, value: 1)
-    .childChannelOption(ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65536))
+    .childChannelOption(
+        ChannelOptions.recvAllocator,
+        value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 65536)
+    )
     .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(EchoHandler()) }
     }

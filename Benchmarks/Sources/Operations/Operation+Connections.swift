@@ -72,7 +72,7 @@ extension Operation {
             let peer = bench.connected()
             return exchange(with: peer, on: bench, sending: 1, receiving: 64)
         },
-        Operation("write-queue", "an answer of 256 KiB, most of which waits until the peer has read") {
+        Operation("write-queue", "256 KiB answered, most of which waits until the peer has read", repetitions: 16) {
             let bench = try Bench { Large($0) }
             let peer = bench.connected()
             return exchange(with: peer, on: bench, sending: 1, receiving: Large.answer.count)

@@ -16,7 +16,11 @@ extension Operation {
         }
     }
 
-    static let topology = Operation("topology", "a machine of 2 nodes and 16 CPUs read, and 16 reactors placed") {
+    static let topology = Operation(
+        "topology",
+        "a machine of 2 nodes and 16 CPUs read, and 16 reactors placed",
+        repetitions: 16
+    ) {
         let files = SystemFiles(texts: machine)
         return { count in
             for _ in 0..<count {

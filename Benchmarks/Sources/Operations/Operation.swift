@@ -7,12 +7,20 @@ public struct Operation: Sendable {
     public let name: String
     /// What is done once.
     public let summary: String
+    /// How often it is done in the shorter of two counted runs: a multiple of every batch; fewer of what takes long.
+    public let repetitions: Int
     /// Makes what it needs; what is returned does it so many times. Called and used on one thread.
     public let prepare: @Sendable () throws -> (_ count: Int) -> Void
 
-    init(_ name: String, _ summary: String, prepare: @escaping @Sendable () throws -> (_ count: Int) -> Void) {
+    init(
+        _ name: String,
+        _ summary: String,
+        repetitions: Int = 1600,
+        prepare: @escaping @Sendable () throws -> (_ count: Int) -> Void
+    ) {
         self.name = name
         self.summary = summary
+        self.repetitions = repetitions
         self.prepare = prepare
     }
 

@@ -13,7 +13,7 @@ extension Contract {
         )
         func loseConnection(kind: DriverKind) throws {
             try withBench(kind) { bench in
-                let message = pattern(8 << 20)
+                let message = pattern(kind.isEpoll ? 8 << 20 : 1 << 20)
                 let (client, proto) = try bench.pair { proto, callback in
                     guard callback == .data else { return }
                     proto.transport.write(message)
@@ -338,7 +338,7 @@ extension Contract {
             arguments: DriverKind.allCases
         )
         func manyCloses(kind: DriverKind) throws {
-            let count = kind.isEpoll ? 200 : 5000
+            let count = kind.isEpoll ? 200 : 2000
             try withBench(kind) {
                 $0.configuration.closeBudget = 32
             } _: { bench in
