@@ -92,7 +92,7 @@ def measure(server, arguments):
                 sample(f"{wave} wave open")
                 clients.close()
                 sample(f"{wave} wave closed")
-        except OSError as error:
+        except (OSError, servers.CompareError) as error:
             raise servers.ServerError(server, f"{error}; it printed:\n{instance.output()}") from error
         finally:
             clients.close()

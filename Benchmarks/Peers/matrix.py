@@ -97,7 +97,11 @@ def bench(instance, options, kind, *flags):
     pin = servers.pin_prefix(str(options.client_cpu))
     where = ["--connect", f"127.0.0.1:{instance.port}", "--server-pid", str(instance.process.pid)]
     command = [*pin, str(SPINDLE), "bench", kind, *where, "--json", *flags]
-    return json.loads(servers.run_client(instance, command, LOAD_LIMIT))
+    said = servers.run_client(instance, command, LOAD_LIMIT)
+    try:
+        return json.loads(said)
+    except ValueError as error:
+        raise servers.ServerError(instance.server, f"spindle bench printed no JSON: {error}") from error
 
 
 def paced(connections, size):

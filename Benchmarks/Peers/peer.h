@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,6 +42,8 @@ static inline uint16_t port_of(int argc, char **argv) {
 }
 
 static inline void say_listening(int argc, char **argv) {
+    // A peer that is gone is an error of its connection, and no end of the server.
+    signal(SIGPIPE, SIG_IGN);
     printf("listening on 127.0.0.1:%d\n", port_of(argc, argv));
     fflush(stdout);
 }

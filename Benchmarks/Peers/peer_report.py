@@ -114,6 +114,11 @@ def notes(state):
         + (", a quick run" if state["quick"] else ""),
         "Ratios to raw C with epoll in the same laps, medians ± half of the 95 % interval; one core each.",
     ]
+    lines += [
+        f"{unit}: measured in a run of its own, {measured['date']}, revision {measured['revision']}"
+        for unit, measured in state["units"].items()
+        if "revision" in measured
+    ]
     lines += [f"Skipped: {name}: {reason}" for name, reason in state["skipped"].items()]
     for unit, measured in state["units"].items():
         lines += [f"Failed at {unit}: {text.splitlines()[0]}" for text in measured["errors"].values()]

@@ -27,32 +27,29 @@ static struct piece {
 
 static struct connection {
     int oldest, newest;
-    bool is_receiving, is_ending;
+    bool is_receiving, is_ending, is_starved;
 } connections[CONNECTIONS_MAX];
 
 static struct io_uring ring;
 static struct io_uring_buf_ring *provided;
 static unsigned char *memory;
-// Connections whose receive ended because no buffer was left.
+static int free_buffers;
+// Connections whose receive ended because no buffer was left; those that have closed since are skipped.
 static int starved[CONNECTIONS_MAX], starved_count;
 
-static struct io_uring_sqe *entry(enum operation operation, int descriptor) {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-    if (!sqe) {
-        io_uring_submit(&ring);
-        sqe = io_uring_get_sqe(&ring);
-    }
-    sqe->user_data = (uint64_t)operation << 32 | (uint32_t)descriptor;
+static struct io_uring_sqe *entry(void) {
+    struct io_uring_sqe *sqe;
+    while (!(sqe = io_uring_get_sqe(&ring))) io_uring_submit(&ring);
     return sqe;
 }
 
-// `user_data` is set after the preparation, which clears it.
+// After the preparation, which clears it.
 static void submit_as(struct io_uring_sqe *sqe, enum operation operation, int descriptor) {
     sqe->user_data = (uint64_t)operation << 32 | (uint32_t)descriptor;
 }
 
 static void receive(int descriptor) {
-    struct io_uring_sqe *sqe = entry(RECEIVE, descriptor);
+    struct io_uring_sqe *sqe = entry();
     io_uring_prep_recv_multishot(sqe, descriptor, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = 0;
@@ -63,7 +60,7 @@ static void receive(int descriptor) {
 static void send_oldest(int descriptor) {
     int index = connections[descriptor].oldest;
     struct piece *piece = &pieces[index];
-    struct io_uring_sqe *sqe = entry(SEND, descriptor);
+    struct io_uring_sqe *sqe = entry();
     const unsigned char *bytes = memory + (size_t)index * BUFFER_BYTES + piece->offset;
     io_uring_prep_send(sqe, descriptor, bytes, piece->end - piece->offset, MSG_NOSIGNAL);
     submit_as(sqe, SEND, descriptor);
@@ -73,13 +70,27 @@ static void give_back(int index) {
     int mask = io_uring_buf_ring_mask(BUFFERS);
     io_uring_buf_ring_add(provided, memory + (size_t)index * BUFFER_BYTES, BUFFER_BYTES, (unsigned short)index, mask, 0);
     io_uring_buf_ring_advance(provided, 1);
-    if (starved_count > 0) receive(starved[--starved_count]);
+    free_buffers++;
+    while (starved_count > 0) {
+        int descriptor = starved[--starved_count];
+        if (!connections[descriptor].is_starved) continue;
+        connections[descriptor].is_starved = false;
+        return receive(descriptor);
+    }
+}
+
+// There was no buffer: at once again when one has come back meanwhile, else when one does.
+static void starve(int descriptor) {
+    if (free_buffers > 0 || starved_count == CONNECTIONS_MAX) return receive(descriptor);
+    connections[descriptor].is_starved = true;
+    starved[starved_count++] = descriptor;
 }
 
 // Closes once nothing is in flight: neither a receive nor a send.
 static void end(int descriptor) {
     struct connection *connection = &connections[descriptor];
     connection->is_ending = true;
+    connection->is_starved = false;
     if (connection->is_receiving) shutdown(descriptor, SHUT_RDWR);
     if (!connection->is_receiving && connection->oldest == NONE) close(descriptor);
 }
@@ -93,7 +104,7 @@ static void accepted(int listener, struct io_uring_cqe *cqe) {
         receive(cqe->res);
     }
     if (!(cqe->flags & IORING_CQE_F_MORE)) {
-        struct io_uring_sqe *sqe = entry(ACCEPT, listener);
+        struct io_uring_sqe *sqe = entry();
         io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, 0);
         submit_as(sqe, ACCEPT, listener);
     }
@@ -104,6 +115,7 @@ static void received(int descriptor, struct io_uring_cqe *cqe) {
     connection->is_receiving = cqe->flags & IORING_CQE_F_MORE;
     if (cqe->flags & IORING_CQE_F_BUFFER && cqe->res > 0) {
         int index = (int)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+        free_buffers--;
         pieces[index] = (struct piece){.end = (uint32_t)cqe->res, .next = NONE};
         bool was_idle = connection->oldest == NONE;
         if (was_idle) connection->oldest = index;
@@ -111,7 +123,8 @@ static void received(int descriptor, struct io_uring_cqe *cqe) {
         connection->newest = index;
         if (was_idle) send_oldest(descriptor);
     }
-    if (cqe->res == -ENOBUFS) starved[starved_count++] = descriptor;
+    if (connection->is_ending) end(descriptor);
+    else if (cqe->res == -ENOBUFS) starve(descriptor);
     else if (cqe->res <= 0) end(descriptor);
     else if (!connection->is_receiving) receive(descriptor);
 }

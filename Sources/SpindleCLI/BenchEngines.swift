@@ -4,40 +4,41 @@ import Spindle
 import SpindleLoad
 import SpindleTopology
 
-/// A load generator and, when it is not somebody else's, the echo server that it drives, on CPUs of their own.
+/// A load generator and, when it runs in this process, the echo server that it drives, on CPUs of their own.
 struct BenchEngines {
-    /// Nil when the server is not ours.
+    /// Nil when the server runs in another process.
     let server: Engine?
     let generator: Engine
-    let split: BenchmarkPlacement
 
     /// Makes them; nothing runs yet.
     ///
     /// - Parameters:
     ///   - configuration: The server's.
+    ///   - sides: Where both run.
     ///   - hasServer: False when another process is measured.
-    ///   - isOpenLoop: Sending on time takes a core of its own, unless a quota has to last for the server, too.
+    ///   - mayPoll: In an open loop: sending on time takes a core of its own, unless a quota has to last for the server,
+    ///     too.
     ///   - bytesOnTheWay: The most that a connection of the generator may have to write.
     init(
         _ configuration: EngineConfiguration,
-        hasServer: Bool = true,
-        isOpenLoop: Bool,
+        _ sides: BenchSides,
+        on machine: MachineTopology,
+        hasServer: Bool,
+        mayPoll: Bool,
         bytesOnTheWay: Int = 0
     ) throws {
-        let machine = MachineTopology(reading: SystemFiles())
         let log = StderrLog(minimum: .warning)
-        split = try BenchmarkPlacement.plan(configuration.placement, on: machine)
         server =
-            hasServer ? try Engine(configuration, log: log, machine: machine, placement: split.server) : nil
+            hasServer ? try Engine(configuration, log: log, machine: machine, placement: sides.server) : nil
         var generatorConfiguration = EngineConfiguration()
         generatorConfiguration.limits.lingerTimeout = .milliseconds(100)
         generatorConfiguration.placement.pollMode =
-            isOpenLoop && !split.sharesCores && machine.effectiveQuotaCPUs == nil
+            mayPoll && !sides.sharesCores && machine.effectiveQuotaCPUs == nil
         let limit = max(generatorConfiguration.limits.writeLimitBytes, 2 * bytesOnTheWay)
         generatorConfiguration.limits.writeLimitBytes = limit
         generatorConfiguration.limits.reactorWriteLimitBytes =
             max(generatorConfiguration.limits.reactorWriteLimitBytes, limit << 6)
-        generator = try Engine(generatorConfiguration, log: log, machine: machine, placement: split.load)
+        generator = try Engine(generatorConfiguration, log: log, machine: machine, placement: sides.generator)
     }
 
     /// Starts both.

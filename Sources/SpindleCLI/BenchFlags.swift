@@ -12,7 +12,7 @@ struct BenchFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Start this server, on CPUs of its own, and measure it; {port} stands for where it is to listen, "
-                + "{cores} for how many cores it has.",
+                + "{cores} for how many cores it has. The command has to become the server (a script ends with exec).",
             valueName: "command"
         )
     )
@@ -44,6 +44,8 @@ struct BenchFlags: ParsableArguments {
     var duration: String?
     @Option(help: ArgumentHelp("How long to run before that.", valueName: "time"))
     var warmup: String = "1s"
+    @Option(help: .hidden)
+    var part: String?
     @Flag(help: "Print JSON.")
     var json = false
     @Option(help: ArgumentHelp("Write a page with plots, too: one file that needs no network.", valueName: "file.html"))
@@ -62,7 +64,7 @@ struct BenchFlags: ParsableArguments {
                 kind.work == .connect ? "1: a connection carries one message" : "a whole number from 1 to 65536"
             throw ValidationError("--depth: '\(depth)' is not allowed; allowed is \(allowed)")
         }
-        if let connections, !(1...1_000_000).contains(connections) {
+        if let connections, !(1...LoadPlan.mostConnections).contains(connections) {
             throw ValidationError(
                 "--connections: '\(connections)' is not allowed; allowed is a whole number from 1 to 1000000"
             )
@@ -112,8 +114,8 @@ struct BenchFlags: ParsableArguments {
     private func parsePace(_ kind: BenchKind) throws -> Pace {
         if let first = try sweep()?.next { return .open(messagesPerSecond: first) }
         if let rate { return .open(messagesPerSecond: try parse(rate, "--rate")) }
-        guard let trickle = kind.trickle else { return .closed }
-        return .open(messagesPerSecond: max(1, trickle * Double(connections ?? kind.connectionsPerReactor)))
+        // The rate follows from the connections, which are not all known yet.
+        return kind.trickle.map { .open(messagesPerSecond: $0) } ?? .closed
     }
 
     private func parseChurn(_ kind: BenchKind) throws -> Double? {
@@ -127,6 +129,15 @@ struct BenchFlags: ParsableArguments {
             throw ValidationError("\(flag): '\(rate)' is not allowed; allowed is a number from 1 to 1000M, as 10k")
         }
         return value
+    }
+
+    /// Which part of a load this process is; nil when it is all of it.
+    func generatorPart() throws -> GeneratorFleet.Part? {
+        guard let part else { return nil }
+        guard let parsed = GeneratorFleet.Part(part), connect != nil else {
+            throw ValidationError("--part: '\(part)' is not allowed; it is for this command's own use")
+        }
+        return parsed
     }
 
     /// The command that starts the server to be measured; nil when there is none.

@@ -11,7 +11,7 @@ extension BenchReport {
         ReportPage(
             title: "spindle bench \(kind.name): \(Int(result.messagesPerSecond)) \(kind.unit)/s",
             lines: BenchReport.work(plan, kind),
-            warnings: split.warnings + warnings,
+            warnings: placementWarnings + warnings,
             figures: figures,
             plots: [latencyPlot, ratePlot] + coresPlots,
             facts: facts.all,

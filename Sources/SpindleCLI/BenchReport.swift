@@ -10,7 +10,8 @@ struct BenchReport {
     let plan: LoadPlan
     let kind: BenchKind
     let result: LoadResult
-    let split: BenchmarkPlacement
+    /// What the machine is too small for.
+    let placementWarnings: [String]
     let server: EngineSnapshot?
     let isLocal: Bool
 
@@ -18,27 +19,26 @@ struct BenchReport {
     static func header(
         _ plan: LoadPlan,
         _ kind: BenchKind,
-        _ engines: BenchEngines,
-        _ command: ServerCommandLine?
+        _ sides: BenchSides,
+        _ command: ServerCommandLine?,
+        _ parts: Int
     ) -> String {
-        func cpus(_ placement: Placement) -> String {
-            CPUSet(placement.reactors.flatMap { Array($0.allowedCPUs) }).description
-        }
-        var lines: [String] = []
-        if let server = engines.server {
-            lines.append(
-                "server     \(server.reactorCount) × reactor on CPU \(cpus(server.placement)), \(plan.address)"
+        let generator = sides.generator.reactors
+        let cpus = CPUSet(generator.flatMap { Array($0.allowedCPUs) })
+        let processes = parts > 1 ? "\(parts) processes, for want of descriptors, each of " : ""
+        var lines = ["generator  \(processes)\(generator.count) × reactor on CPU \(cpus)"]
+        if let command {
+            lines.insert("server     on CPU \(sides.serverCPUs): \(command.text)", at: 0)
+        } else if sides.server != nil {
+            lines.insert(
+                "server     \(sides.serverReactorCount) × reactor on CPU \(sides.serverCPUs), \(plan.address)",
+                at: 0
             )
-        } else if let command {
-            lines.append("server     on CPU \(cpus(engines.split.server)): \(command.text)")
         } else {
-            lines.append("server     \(plan.address), not ours")
+            lines.insert("server     \(plan.address), not ours", at: 0)
         }
-        lines.append(
-            "generator  \(engines.generator.reactorCount) × reactor on CPU \(cpus(engines.generator.placement))"
-        )
         lines += work(plan, kind).map { "work       \($0)" }
-        lines += engines.split.warnings.map { "warning    \($0)" }
+        lines += sides.warnings.map { "warning    \($0)" }
         return lines.joined(separator: "\n")
     }
 
@@ -224,7 +224,7 @@ struct BenchReport {
             .init("residentBytesPerConnection", .number(result.bytesPerConnection)),
             .init("churn", churn),
             .init("intervals", .array(result.intervals.map(json(of:)))),
-            .init("warnings", .strings(split.warnings + warnings)),
+            .init("warnings", .strings(placementWarnings + warnings)),
         ])
     }
 

@@ -26,6 +26,7 @@ struct CommandFailure {
         case is PlacementError, is OptionError: ExitStatus.usage
         case LoadFailure.connect: ExitStatus.unavailable
         case LoadFailure.interrupted: ExitStatus.interrupted
+        case GeneratorFleet.Failure.ended(_, let code): code
         case is ServerProcess.Failure: ExitStatus.unavailable
         case is LoadFailure: ExitStatus.failure
         case is OutputFile.Failure: ExitStatus.output

@@ -33,6 +33,16 @@ struct ProcessUsage: Sendable {
         return usage
     }
 
+    /// The CPUs that its main thread may run on; nil when they are not known.
+    var allowedCPUs: CPUSet? {
+        guard let status = text("/proc/\(process)/status") else { return nil }
+        for line in status.split(separator: "\n") where line.hasPrefix("Cpus_allowed_list:") {
+            let list = line.dropFirst("Cpus_allowed_list:".count).drop { $0 == "\t" || $0 == " " }
+            return try? CPUSet(parsing: String(list))
+        }
+        return nil
+    }
+
     /// User and kernel time: the 14th and 15th field, counted behind the name, which may hold anything.
     private func ticks(of stat: String) -> Duration {
         guard let name = stat.lastIndex(of: ")") else { return .zero }

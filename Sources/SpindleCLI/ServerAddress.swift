@@ -4,6 +4,16 @@ import ArgumentParser
 import Spindle
 import SpindleSystem
 
+extension SocketAddress {
+    /// Whether it is one of this machine's own: a socket can be bound to those alone.
+    var isOfThisMachine: Bool {
+        guard let probe = try? StreamSocket.open(for: self) else { return false }
+        defer { probe.close() }
+        do throws(Errno) { try probe.bind(to: with(port: 0)) } catch { return false }
+        return true
+    }
+}
+
 /// The value of --connect.
 enum ServerAddress {
     /// An address and a port, as 127.0.0.1:7000, [::1]:7000 or localhost:7000.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Spindle
+import SpindleLoad
 import SpindleSystem
 import SpindleTopology
 import Subprocess
@@ -29,17 +30,20 @@ struct ServerProcess: Sendable {
         }
     }
 
-    /// Starts the command on `cpus`, runs `body` once it can be connected to, and ends it.
+    /// Starts the command on `cpus`, runs `body` once it can be connected to, and ends it with all that it started.
     ///
     /// What it prints goes to standard error. It has a process group of its own, so that Ctrl-C ends the measuring and
     /// not the server under it.
     ///
-    /// - Parameter generator: Running; one of its reactors tries to connect.
+    /// - Parameters:
+    ///   - generator: Running; one of its reactors tries to connect.
+    ///   - control: Is told of the child.
     static func running<Output: Sendable>(
         _ command: ServerCommandLine,
         on cpus: CPUSet,
         cores: Int,
         tryingFrom generator: Engine,
+        control: RunControl,
         _ body: (ServerProcess) async throws -> Output
     ) async throws -> Output {
         let address = try freeAddress()
@@ -51,32 +55,39 @@ struct ServerProcess: Sendable {
             arguments: ["-c", "\(cpus)", "/bin/sh", "-c", "exec \(text)"],
             platformOptions: platform
         )
+        let outcome: Result<Output, any Error>
         do {
-            return try await Subprocess.run(
+            outcome = try await Subprocess.run(
                 configuration,
                 input: .none,
                 output: .currentStandardError,
                 error: .currentStandardError
             ) { execution in
                 let server = ServerProcess(process: Int(execution.processIdentifier.value), address: address)
+                control.childStarted(server.process)
                 let outcome: Result<Output, any Error>
                 do {
-                    try await server.waitUntilListening(text, tryingFrom: generator)
+                    try await server.waitUntilListening(text, tryingFrom: generator, control)
                     outcome = .success(try await body(server))
                 } catch { outcome = .failure(error) }
-                await execution.teardown(using: [.gracefulShutDown(allowedDurationToNextStep: stopLimit)])
+                await execution.teardown(using: [
+                    .gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: stopLimit)
+                ])
+                control.childEnded(server.process)
                 return outcome
-            }.closureResult.get()
-        } catch let error as SubprocessError {
+            }.closureResult
+        } catch {
             throw Failure.cannotStart(text, reason: "\(error)")
         }
+        return try outcome.get()
     }
 
-    private func waitUntilListening(_ text: String, tryingFrom generator: Engine) async throws {
+    private func waitUntilListening(_ text: String, tryingFrom generator: Engine, _ control: RunControl) async throws {
         let end = ContinuousClock.now + ServerProcess.startLimit
         while ContinuousClock.now < end {
             if await generator.canConnect(to: address) { return }
             if hasEnded { throw Failure.endedEarly(text) }
+            if control.isEnding { throw LoadFailure.interrupted }
             try await ContinuousClock().sleep(for: .milliseconds(20))
         }
         throw Failure.doesNotListen(text, address)

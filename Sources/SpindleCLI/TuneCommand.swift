@@ -55,23 +55,18 @@ struct TuneCommand: AsyncParsableCommand {
             throw ValidationError("--duration: '\(duration)' is not allowed; allowed is a time from 10ms on, as 1s")
         }
         let given = try engine.given(environment: Environment.all)
-        let progress = TuneProgress(isQuiet: json)
+        let control = RunControl()
         var tuning = TuneRun(
             target: try target(),
             configuration: configuration,
             given: given,
             duration: time,
             rounds: rounds,
-            progress: progress
+            table: TuneTable(isQuiet: json),
+            control: control
         )
         do {
-            let interruptions = try Interruptions {
-                progress.end()
-            } second: {
-                progress.endServer()
-            }
-            defer { interruptions.stop() }
-            try await tuning.run()
+            try await control.whileInterruptible { try await tuning.run() }
             let report = TuneReport(tuning)
             Console.say(json ? report.json.indentedText : report.text)
             if let path = self.report {

@@ -59,7 +59,7 @@ struct TuneReport {
         if sharesCores {
             lines.append("\nThis machine is too small to say much: server and load generator share a core.")
         }
-        if results.isEmpty { lines.append("\nThere was nothing to try: every option was given.") }
+        if results.isEmpty, !wasEndedEarly { lines.append("\nThere was nothing to try: every option was given.") }
         if !results.isEmpty, results.allSatisfy({ $0.advice.verdict == .tooNoisy }) {
             lines.append("\nThis machine is too noisy to say anything: try --rounds 15, or a quieter one.")
         }

@@ -13,7 +13,8 @@ struct TuneRun {
     let given: Set<String>
     let duration: Duration
     let rounds: Int
-    let progress: TuneProgress
+    let table: TuneTable
+    let control: RunControl
     /// What was measured and what follows from it, by stage.
     private(set) var results: [(stage: TuneStage, points: [TunePoint], advice: TuneAdvice)] = []
     /// The server and the load generator had to share cores.
@@ -29,21 +30,24 @@ struct TuneRun {
         given: Set<String>,
         duration: Duration,
         rounds: Int,
-        progress: TuneProgress
+        table: TuneTable,
+        control: RunControl
     ) {
         self.target = target
         self.configuration = configuration
         self.given = given
         self.duration = duration
         self.rounds = rounds
-        self.progress = progress
+        self.table = table
+        self.control = control
     }
 
     mutating func run() async throws {
         let machine = MachineTopology(reading: SystemFiles())
-        let split = try BenchmarkPlacement.plan(configuration.placement, on: machine)
-        sharesCores = split.sharesCores
-        let counts = TuneRun.counts(of: split.server, on: machine)
+        let sides = try BenchSides(configuration.placement, .ours, on: machine)
+        sharesCores = sides.sharesCores
+        let most = sides.serverReactorCount
+        let counts = TuneRun.counts(of: sides.server?.reactors ?? [], on: machine)
         switch target {
         case .builtIn:
             leftOut = [
@@ -51,10 +55,10 @@ struct TuneRun {
                 ("near", "needs a network card"), ("busy-poll", "needs a network card"),
             ]
             try await tryCores(counts)
-            try await tryPlacement(machine, of: split.server.reactors.count)
+            try await tryPlacement(machine, of: most)
             try await tryIdleSpin()
             try await tryReceiveBuffer()
-            try await tryAcceptMode(reactors: split.server.reactors.count)
+            try await tryAcceptMode(reactors: most)
         case .command:
             try await tryCores(counts)
             leftOut.append(("others", "this server has flags of its own; its number of cores is what can be tried"))
@@ -65,9 +69,9 @@ struct TuneRun {
     }
 
     /// 1, 2, 4 … and the most there can be, and one for each physical core where cores have several threads.
-    static func counts(of server: Placement, on machine: MachineTopology) -> [Int] {
-        let most = server.reactors.count
-        let cores = Set(server.reactors.compactMap(\.cpu).map { machine.smtSiblings(of: $0).first ?? $0 }).count
+    static func counts(of reactors: [ReactorPlacement], on machine: MachineTopology) -> [Int] {
+        let most = reactors.count
+        let cores = Set(reactors.compactMap(\.cpu).map { machine.smtSiblings(of: $0).first ?? $0 }).count
         return counts(upTo: most, and: max(1, cores))
     }
 
@@ -90,7 +94,7 @@ struct TuneRun {
     }
 
     private mutating func tryPlacement(_ machine: MachineTopology, of most: Int) async throws {
-        let used = try BenchmarkPlacement.plan(configuration.placement, on: machine).server.reactors.count
+        let used = try BenchSides(configuration.placement, .ours, on: machine).serverReactorCount
         guard machine.nodes.count > 1 || machine.l3Groups.count > 1, used > 1, used < most else {
             let reason =
                 machine.nodes.count > 1 || machine.l3Groups.count > 1
@@ -170,8 +174,10 @@ struct TuneRun {
     /// Messages a second that a server with these flags takes: known from the numbers of cores, or measured.
     private func peakRate() async throws -> Double {
         if let known = results.last?.points.map(\.rates.median).max() { return known }
-        guard !progress.isEnding else { return 1 }
-        return try await measure(.echo, configuration).messagesPerSecond
+        guard !control.isEnding else { return 1 }
+        do { return try await measure(.echo, configuration).messagesPerSecond } catch LoadFailure.interrupted {
+            return 1
+        }
     }
 
     /// Measures the values of a stage in turn, and keeps the one that is best.
@@ -180,26 +186,29 @@ struct TuneRun {
         var points = stage.values.map { TunePoint($0) }
         for round in 0..<rounds {
             for index in round % 2 == 0 ? Array(points.indices) : points.indices.reversed() {
-                guard !progress.isEnding else { break }
+                guard !control.isEnding else { break }
                 let value = points[index].value
-                progress.show(
+                table.show(
                     TuneReport.table(stage, points),
                     doing: "  trying --\(stage.option) \(value), round \(round + 1) of \(rounds)"
                 )
                 var tried = configuration
                 try set(stage.option, value, in: &tried)
                 let connections = stage.option == TuneStage.connections ? Int(value) : nil
-                points[index].add(try await measure(stage.kind, tried, rate: rate, connections: connections))
+                do {
+                    let result = try await measure(stage.kind, tried, rate: rate, connections: connections)
+                    if !result.wasEndedEarly { points[index].add(result) }
+                } catch LoadFailure.interrupted { break }
             }
         }
         // Values that nobody has measured say nothing: ended early in the first round, the stage does not count.
         guard !points.contains(where: \.rates.isEmpty) else { return wasEndedEarly = true }
-        wasEndedEarly = progress.isEnding
-        progress.show(TuneReport.table(stage, points), doing: nil)
+        wasEndedEarly = control.isEnding
+        table.show(TuneReport.table(stage, points), doing: nil)
         let advice =
             switch stage.option {
             case "cores":
-                TuneAdvice.cores(points, unchanged: EngineOption.named("cores")?.value(in: configuration) ?? "auto")
+                TuneAdvice.cores(points, unchanged: unchangedCores(points))
             case TuneStage.connections: TuneAdvice.connections(points)
             default: TuneAdvice.choose(stage, points)
             }
@@ -207,11 +216,23 @@ struct TuneRun {
         try set(stage.option, advice.value, in: &configuration)
     }
 
+    /// What is said where no number of cores is better: what an engine does by itself; of somebody's own server, which
+    /// has to be given one, the most.
+    private func unchangedCores(_ points: [TunePoint]) -> String {
+        if case .command = target, let most = points.last { return most.value }
+        return EngineOption.named("cores")?.value(in: configuration) ?? "auto"
+    }
+
     /// Sets an engine's option; the number of connections is none.
     private func set(_ name: String, _ value: String, in configuration: inout EngineConfiguration) throws {
         guard name != TuneStage.connections else { return }
         guard let option = EngineOption.named(name) else { preconditionFailure("no option \(name)") }
         try option.set(value, in: &configuration)
+    }
+
+    private var place: BenchSides.ServerPlace {
+        guard case .running(let address) = target else { return .ours }
+        return address.isOfThisMachine ? .otherProcess(nil) : .elsewhere
     }
 
     private func measure(
@@ -222,39 +243,43 @@ struct TuneRun {
     ) async throws -> LoadResult {
         let pace = rate.map { Pace.open(messagesPerSecond: $0) } ?? .closed
         let isBuiltIn = if case .builtIn = target { true } else { false }
-        let engines = try BenchEngines(configuration, hasServer: isBuiltIn, isOpenLoop: pace.isOpen)
-        let reactors = engines.split.server.reactors
+        let machine = MachineTopology(reading: SystemFiles())
+        let sides = try BenchSides(configuration.placement, place, on: machine)
+        let engines = try BenchEngines(configuration, sides, on: machine, hasServer: isBuiltIn, mayPoll: pace.isOpen)
         var plan = LoadPlan(
             work: kind.work,
             address: .loopback(port: 0),
-            connections: connections ?? kind.connectionsPerReactor * reactors.count,
+            connections: connections ?? kind.connectionsPerReactor * sides.serverReactorCount,
             sizes: SizesText.parse(kind.size) ?? .constant(64),
             depth: pace.isOpen ? BenchKind.openLoopDepth : kind.depth,
             pace: pace,
             duration: duration,
             warmup: .milliseconds(200)
         )
+        let progress = LoadProgress()
+        control.begins(progress)
         let outcome: Result<LoadResult, any Error>
         do {
             if let address = try await engines.start() { plan.address = address }
             switch target {
             case .builtIn:
-                outcome = .success(try await LoadGenerator(plan, on: engines.generator, server: engines.server).run())
+                let load = LoadGenerator(plan, on: engines.generator, server: engines.server)
+                outcome = .success(try await load.run(progress: progress))
             case .running(let address):
                 plan.address = address
-                outcome = .success(try await LoadGenerator(plan, on: engines.generator).run())
+                outcome = .success(try await LoadGenerator(plan, on: engines.generator).run(progress: progress))
             case .command(let command):
                 let result = try await ServerProcess.running(
                     command,
-                    on: CPUSet(reactors.flatMap { Array($0.allowedCPUs) }),
-                    cores: reactors.count,
-                    tryingFrom: engines.generator
+                    on: sides.serverCPUs,
+                    cores: sides.serverReactorCount,
+                    tryingFrom: engines.generator,
+                    control: control
                 ) { server in
-                    progress.serverRuns(server.process)
-                    defer { progress.serverRuns(nil) }
                     plan.address = server.address
                     let usage = ProcessUsage(process: server.process)
-                    return try await LoadGenerator(plan, on: engines.generator) { usage.read() }.run()
+                    let load = LoadGenerator(plan, on: engines.generator) { usage.read() }
+                    return try await load.run(progress: progress)
                 }
                 outcome = .success(result)
             }

@@ -31,6 +31,7 @@ enum TuningDocument {
         for option in EngineOption.all {
             lines += [
                 "", "## --\(option.name)" + (option.placeholder.map { " \($0)" } ?? ""), "", option.summary, "",
+                "- Unit: \(unit(of: option)).",
                 "- Default: `\(option.value(in: defaults))`. Allowed: \(option.allowed). "
                     + "Environment: `\(option.environmentName)`.",
                 "- \(option.tradeOff)",
@@ -41,6 +42,19 @@ enum TuningDocument {
             if let effect = effects[option.name] { lines.append("- Measured: \(effect).") }
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// What its values are counted in.
+    private static func unit(of option: EngineOption) -> String {
+        switch option.placeholder {
+        case nil: "none, it is on or off"
+        case "SIZE": "bytes, as 4096, 64KiB or 1MiB"
+        case "TIME": "a time, as 50us, 20ms or 10s"
+        case "N": "a whole number of what it names"
+        case "LIST": "numbers of CPUs, as Linux counts them"
+        case let words? where words.hasPrefix("N|"): "reactors, or a word"
+        case let words?: words.contains("|") ? "a word" : "a name"
+        }
     }
 
     /// Options that are named here and don't exist.

@@ -18,6 +18,11 @@ final class ChurnWorker: LoadWorker {
         steady.prepare { [churn] in churn.prepare(completion: completion) }
     }
 
+    func stopPreparing() {
+        steady.stopPreparing()
+        churn.stopPreparing()
+    }
+
     func begin() {
         steady.begin()
         churn.begin()

@@ -40,12 +40,7 @@ final class ConnectWorker: LoadWorker {
         case .closed:
             for index in numbers.indices { open(index - numbers.lowerBound, from: now) }
         case .open(let rate):
-            let schedule = SendSchedule(
-                start: now,
-                messagesPerSecond: rate,
-                connections: numbers,
-                of: plan.connections
-            )
+            let schedule = SendSchedule(of: plan, messagesPerSecond: rate, for: numbers, start: now)
             let clockwork = Clockwork(reactor, schedule) { [self] index, count in
                 due[index] += count
                 openDue(index)

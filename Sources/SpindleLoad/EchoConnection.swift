@@ -14,6 +14,8 @@ final class EchoConnection: StreamProtocol {
     private var stream: CheckedStream
     /// Messages that have been due, in an open loop.
     private var dueMessages = 0
+    /// Messages that were sent before the load began: the schedule does not know them.
+    private var greetings = 0
 
     init(_ transport: any StreamTransport, worker: EchoWorker, number: Int, index: Int) {
         self.transport = transport
@@ -38,6 +40,13 @@ final class EchoConnection: StreamProtocol {
         if worker.plan.pace.isOpen { sendDue() } else if worker.isSending { send(finished, at: now) }
     }
 
+    /// Sends the message that precedes the load.
+    func greet(at now: UInt64) {
+        greetings = 1
+        dueMessages = 1
+        send(1, at: now)
+    }
+
     /// Sends so many messages now.
     func send(_ count: Int, at now: UInt64) {
         var length = 0
@@ -55,7 +64,7 @@ final class EchoConnection: StreamProtocol {
     private func sendDue() {
         var length = 0
         while stream.window.sent < dueMessages, stream.window.room > 0 {
-            length += stream.send(at: worker.due(stream.window.sent, of: index))
+            length += stream.send(at: worker.due(stream.window.sent - greetings, of: index))
         }
         stream.write(length, of: worker.pattern, to: transport)
     }
@@ -63,7 +72,7 @@ final class EchoConnection: StreamProtocol {
     /// Forgets what is due and was not sent; how long it has waited counts, or the slowest would be left out.
     func giveUpWaiting(at now: UInt64) {
         let waiting = max(0, dueMessages - stream.window.sent)
-        let first = stream.window.sent
+        let first = stream.window.sent - greetings
         worker.recorder.recordUnsent(waiting, at: now) { worker.due(first + $0, of: index) }
         dueMessages -= waiting
     }

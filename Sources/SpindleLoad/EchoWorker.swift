@@ -10,7 +10,7 @@ final class EchoWorker: LoadWorker {
     let pattern = LoadPattern()
     let sizes: [Int]
     /// False when no message follows one that has come back.
-    private(set) var isSending = true
+    private(set) var isSending = false
     /// By place; nil before one stands and after it is lost.
     private var connections: [EchoConnection?]
     private let numbers: Range<Int>
@@ -19,6 +19,7 @@ final class EchoWorker: LoadWorker {
     private var openCount = 0
     private var whenPrepared: (() -> Void)?
     private var whenFinished: (() -> Void)?
+    private var isFinishing = false
 
     /// - Parameter numbers: Which of the load's connections are this worker's.
     init(_ plan: LoadPlan, _ reactor: Reactor, _ numbers: Range<Int>, _ recorder: LoadRecorder) {
@@ -34,6 +35,7 @@ final class EchoWorker: LoadWorker {
     func prepare(completion: @escaping () -> Void) {
         whenPrepared = completion
         guard missing > 0 else { return prepared() }
+        if plan.greets { awaitGreetings(after: 0) }
         for number in numbers {
             reactor.connect(to: plan.address, from: plan.source(of: number)) { [self] transport in
                 EchoConnection(transport, worker: self, number: number, index: number - numbers.lowerBound)
@@ -46,13 +48,33 @@ final class EchoWorker: LoadWorker {
         }
     }
 
+    func stopPreparing() { prepared() }
+
     private func prepared() { whenPrepared.take()?() }
 
     func connected(_ connection: EchoConnection) {
         connections[connection.index] = connection
         openCount += 1
+        guard !isFinishing else { return connection.transport.loseConnection() }
+        if plan.greets { connection.greet(at: reactor.readClock().nanoseconds) } else { isReady() }
+    }
+
+    /// One more connection has done what it does before the load.
+    private func isReady() {
         missing -= 1
         if missing == 0 { prepared() }
+    }
+
+    /// Gives up when neither a connection nor a greeting has come for a while.
+    private func awaitGreetings(after seen: Int) {
+        reactor.callLater(LoadPlan.patience) { [self] in
+            guard whenPrepared != nil else { return }
+            guard openCount == 0 || openCount + recorder.receivedCount > seen else {
+                recorder.fail(.lost(messages: missing))
+                return prepared()
+            }
+            awaitGreetings(after: openCount + recorder.receivedCount)
+        }
     }
 
     func lost(_ connection: EchoConnection, _ reason: DisconnectReason) {
@@ -60,22 +82,19 @@ final class EchoWorker: LoadWorker {
         openCount -= 1
         if whenFinished == nil || connection.messagesOnTheWay > 0 {
             recorder.fail(.connectionLost(connection: connection.transport.connectionNumber, reason))
+            prepared()
         }
         if openCount == 0 { whenFinished.take()?() }
     }
 
     func begin() {
+        isSending = true
         let now = reactor.readClock().nanoseconds
         switch plan.pace {
         case .closed:
             for connection in connections { connection?.send(plan.depth, at: now) }
         case .open(let rate):
-            let schedule = SendSchedule(
-                start: now,
-                messagesPerSecond: rate,
-                connections: numbers,
-                of: plan.connections
-            )
+            let schedule = SendSchedule(of: plan, messagesPerSecond: rate, for: numbers, start: now)
             let clockwork = Clockwork(reactor, schedule) { [self] index, count in
                 connections[index]?.messagesAreDue(count)
             }
@@ -89,6 +108,7 @@ final class EchoWorker: LoadWorker {
 
     func received(messages count: Int, at now: UInt64, on connection: EchoConnection) {
         recorder.received(messages: count, at: now)
+        if whenPrepared != nil { isReady() }
         if whenFinished != nil, connection.messagesOnTheWay == 0 { connection.transport.loseConnection() }
     }
 
@@ -96,6 +116,7 @@ final class EchoWorker: LoadWorker {
         let now = reactor.readClock().nanoseconds
         recorder.end(at: now)
         isSending = false
+        isFinishing = true
         clockwork?.stop()
         whenFinished = completion
         for connection in connections {

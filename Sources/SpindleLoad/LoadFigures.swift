@@ -11,14 +11,23 @@ struct LoadFigures: Sendable {
     /// Nanoseconds, three digits, up to a minute; made when the first is recorded, because it takes 200 KB.
     private(set) var latency: Histogram<UInt64>?
 
+    /// The longest latency that is told from longer ones: a minute.
+    static let longest: UInt64 = 60_000_000_000
+
     static func makeHistogram() -> Histogram<UInt64> {
-        Histogram(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
+        Histogram(highestTrackableValue: longest, numberOfSignificantValueDigits: .three)
+    }
+
+    static func merged(_ histograms: [Histogram<UInt64>]) -> Histogram<UInt64> {
+        var all = makeHistogram()
+        for histogram in histograms { all.add(histogram) }
+        return all
     }
 
     mutating func record(nanoseconds: UInt64, count: Int = 1) {
         if latency == nil { latency = LoadFigures.makeHistogram() }
         // What takes longer than a minute is kept as a minute.
-        latency?.record(min(nanoseconds, 60_000_000_000), count: UInt64(count))
+        latency?.record(min(nanoseconds, LoadFigures.longest), count: UInt64(count))
     }
 
     mutating func add(_ other: LoadFigures) {

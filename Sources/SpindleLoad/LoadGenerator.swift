@@ -31,11 +31,18 @@ public struct LoadGenerator: Sendable {
 
     /// Connects, warms up, measures, waits for what is on the way, closes.
     ///
+    /// - Parameters:
+    ///   - progress: What it has done so far, and a way to end it early.
+    ///   - whenConnected: Awaited before the load begins, when all connections stand.
     /// - Throws: `LoadFailure` when a byte was wrong, lost or surplus, or the server could not be reached.
-    public func run(progress: LoadProgress = LoadProgress()) async throws -> LoadResult {
+    public func run(
+        progress: LoadProgress = LoadProgress(),
+        whenConnected: @Sendable () async -> Void = {}
+    ) async throws -> LoadResult {
         let workers = WorkerSet(count: engine.reactorCount)
         let residentBefore = usage()?.residentBytes
         try await prepare(workers, progress)
+        await whenConnected()
         await workers.onEach(engine) { worker, _ in worker.begin() }
         try await pause(until: .now + plan.warmup, workers, progress)
         if progress.isEnding {
@@ -56,7 +63,8 @@ public struct LoadGenerator: Sendable {
         figures.add(rest.work)
         churn.add(rest.churn)
         try await check(workers)
-        let grown = after.usage?.residentBytes.flatMap { after in residentBefore.map { after - $0 } }
+        let residentAfter = plan.greets ? after.usage?.residentBytes : nil
+        let grown = residentAfter.flatMap { after in residentBefore.map { after - $0 } }
         return LoadResult(
             messages: figures.messages,
             elapsed: before.time.duration(to: end ?? after.time),
@@ -76,16 +84,26 @@ public struct LoadGenerator: Sendable {
     }
 
     private func prepare(_ workers: WorkerSet, _ progress: LoadProgress) async throws {
+        let impatience = Task { [engine] in
+            while !progress.isEnding {
+                do { try await ContinuousClock().sleep(for: .milliseconds(100)) } catch { return }
+            }
+            // Again and again: a worker may not be there yet.
+            while !Task.isCancelled {
+                await workers.onEach(engine) { worker, _ in worker.stopPreparing() }
+                do { try await ContinuousClock().sleep(for: .milliseconds(100)) } catch { return }
+            }
+        }
+        defer { impatience.cancel() }
         await onEachReactor { [plan, engine] reactor, done in
-            let numbers = Share.of(plan.connections, part: reactor.index, of: engine.reactorCount)
+            let numbers = plan.numbers(part: reactor.index, of: engine.reactorCount)
             var worker: any LoadWorker =
                 switch plan.work {
                 case .echo: EchoWorker(plan, reactor, numbers, LoadRecorder(plan, progress))
                 case .connect: ConnectWorker(plan, reactor, numbers, LoadRecorder(plan, progress))
                 }
             if let churn = plan.churnPlan(generatorReactors: engine.reactorCount) {
-                let places = Share.of(churn.connections, part: reactor.index, of: engine.reactorCount)
-                // Their numbers follow the others', and with them their addresses.
+                let places = churn.numbers(part: reactor.index, of: engine.reactorCount)
                 let beside = ConnectWorker(churn, reactor, places, LoadRecorder(churn, LoadProgress()))
                 worker = ChurnWorker(worker, beside: beside)
             }
@@ -151,13 +169,5 @@ public struct LoadGenerator: Sendable {
                 }
             }
         }
-    }
-}
-
-/// Equal parts of a number.
-enum Share {
-    /// The `part`-th of `parts` stretches of 0..<whole that differ by at most 1 in length.
-    static func of(_ whole: Int, part: Int, of parts: Int) -> Range<Int> {
-        whole * part / parts..<whole * (part + 1) / parts
     }
 }

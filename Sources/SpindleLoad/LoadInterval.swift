@@ -16,6 +16,15 @@ public struct LoadInterval: Sendable, Equatable {
     /// Messages per second.
     public var messagesPerSecond: Double { length > .zero ? Double(messages) / (length / .seconds(1)) : 0 }
 
+    init(end: Duration, length: Duration, messages: Int, p50: UInt64, p99: UInt64, longest: UInt64) {
+        self.end = end
+        self.length = length
+        self.messages = messages
+        self.p50 = p50
+        self.p99 = p99
+        self.longest = longest
+    }
+
     init(_ figures: LoadFigures, from start: Duration, to end: Duration) {
         self.end = end
         length = end - start

@@ -18,6 +18,8 @@ public struct LoadPlan: Sendable {
     public var address: SocketAddress
     /// Connections over all reactors of the generator, at least 1.
     public var connections: Int
+    /// The number of the first of them: other generators that drive the same server have those before.
+    public var firstConnection = 0
     /// Bytes of a message, each at least 1.
     public var sizes: MessageSizes
     /// Messages on the way per connection, at least 1. In an open loop the most: what is due beyond it waits, and its
@@ -28,6 +30,9 @@ public struct LoadPlan: Sendable {
     /// Connections a second that are opened beside the work, for one message each: an open loop of their own. Nil:
     /// none.
     public var churn: Double?
+    /// Every connection sends a message and gets it back before anything else: so that the memory of each is that of
+    /// one that has been used. Only then the server's memory is told by connection.
+    public var greets = false
     /// How long to measure.
     public var duration: Duration
     /// How long to run before that.
@@ -61,7 +66,10 @@ public struct LoadPlan: Sendable {
 
     /// Connections that come and go at once per reactor of the generator; what is due beyond them waits, and its
     /// latency counts.
-    static let churnPlaces = 64
+    public static let churnPlaces = 64
+
+    /// The most connections of a load, over all of its generators.
+    public static let mostConnections = 1_000_000
 
     /// What comes and goes beside the work of this plan; nil when nothing does.
     func churnPlan(generatorReactors: Int) -> LoadPlan? {
@@ -72,11 +80,19 @@ public struct LoadPlan: Sendable {
         plan.connections = LoadPlan.churnPlaces * generatorReactors
         plan.pace = .open(messagesPerSecond: churn)
         plan.churn = nil
+        plan.greets = false
+        // Behind all that stay, whoever has them.
+        plan.firstConnection += LoadPlan.mostConnections
         return plan
     }
 
     /// Connections of one source address: below the 28,000 ephemeral ports that it has towards one destination.
     static let connectionsPerSource = 20_000
+
+    /// The connections of one of so many reactors: stretches that differ by at most 1 in length.
+    func numbers(part: Int, of parts: Int) -> Range<Int> {
+        firstConnection + connections * part / parts..<firstConnection + connections * (part + 1) / parts
+    }
 
     /// Bytes that a connection has on the way at most.
     public var bytesOnTheWay: Int { depth * sizes.largest }

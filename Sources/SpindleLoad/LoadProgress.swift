@@ -24,5 +24,8 @@ public final class LoadProgress: Sendable {
     /// Ends the run soon, as if its time were up: what was measured so far is the result.
     public func end() { ending.store(true, ordering: .relaxed) }
 
+    /// True once somebody ended it.
+    public var wasEnded: Bool { isEnding }
+
     var isEnding: Bool { ending.load(ordering: .relaxed) }
 }

@@ -36,6 +36,38 @@ public struct LoadResult: Sendable {
     /// Bytes that each of the server's reactors has received in the measured time.
     public let serverBytes: [Int]
 
+    init(
+        messages: Int,
+        elapsed: Duration,
+        unsent: Int,
+        latency: Histogram<UInt64>,
+        intervals: [LoadInterval],
+        wasEndedEarly: Bool,
+        churn: ChurnResult? = nil,
+        bytesPerConnection: Double? = nil,
+        serverUsage: ServerUsage? = nil,
+        serverCPU: [Duration] = [],
+        serverCalls: [(name: String, count: Int)] = [],
+        generatorBusy: [Double] = [],
+        serverConnections: [Int] = [],
+        serverBytes: [Int] = []
+    ) {
+        self.messages = messages
+        self.elapsed = elapsed
+        self.unsent = unsent
+        self.latency = latency
+        self.intervals = intervals
+        self.wasEndedEarly = wasEndedEarly
+        self.churn = churn
+        self.bytesPerConnection = bytesPerConnection
+        self.serverUsage = serverUsage
+        self.serverCPU = serverCPU
+        self.serverCalls = serverCalls
+        self.generatorBusy = generatorBusy
+        self.serverConnections = serverConnections
+        self.serverBytes = serverBytes
+    }
+
     /// How busy the generator's busiest core was, when that may have been the limit: 0...1.
     public var generatorLimit: Double? { generatorBusy.max().flatMap { $0 > 0.95 ? $0 : nil } }
 
@@ -55,9 +87,17 @@ public struct ChurnResult: Sendable {
     /// Nanoseconds from when a connection was due to its message having come back.
     public let latency: Histogram<UInt64>
 
+    init(connections: Int, unopened: Int, latency: Histogram<UInt64>) {
+        self.connections = connections
+        self.unopened = unopened
+        self.latency = latency
+    }
+
     init(_ figures: LoadFigures) {
-        connections = figures.messages
-        unopened = figures.unsent
-        latency = figures.latency ?? LoadFigures.makeHistogram()
+        self.init(
+            connections: figures.messages,
+            unopened: figures.unsent,
+            latency: figures.latency ?? LoadFigures.makeHistogram()
+        )
     }
 }

@@ -9,6 +9,8 @@ protocol LoadWorker: AnyObject {
     var churnRecorder: LoadRecorder? { get }
     /// Makes what has to stand before the load begins; `completion` follows when it does, or has failed.
     func prepare(completion: @escaping () -> Void)
+    /// Waits no longer for what does not stand yet.
+    func stopPreparing()
     /// Lets the load begin.
     func begin()
     /// Begins nothing more; `completion` follows when all that was begun has ended.
@@ -17,5 +19,6 @@ protocol LoadWorker: AnyObject {
 
 extension LoadWorker {
     var churnRecorder: LoadRecorder? { nil }
+    func stopPreparing() {}
     var recorders: [LoadRecorder] { [recorder] + (churnRecorder.map { [$0] } ?? []) }
 }

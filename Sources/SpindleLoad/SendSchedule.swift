@@ -23,6 +23,17 @@ struct SendSchedule {
         self.connectionCount = connectionCount
     }
 
+    /// That of a worker with the connections `numbers` of the plan.
+    init(of plan: LoadPlan, messagesPerSecond: Double, for numbers: Range<Int>, start: UInt64) {
+        let first = plan.firstConnection
+        self.init(
+            start: start,
+            messagesPerSecond: messagesPerSecond,
+            connections: numbers.lowerBound - first..<numbers.upperBound - first,
+            of: plan.connections
+        )
+    }
+
     /// When message `round`, counted from 0, of the worker's connection `index` is due.
     func due(_ round: Int, of index: Int) -> UInt64 {
         start + UInt64(Double(round * connectionCount + connections.lowerBound + index) * interval)

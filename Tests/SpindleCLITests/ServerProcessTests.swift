@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Spindle
+import SpindleLoad
 import SpindleTopology
 import Testing
 
@@ -18,7 +19,63 @@ struct ServerProcessTests {
         #expect(ServerCommandLine("{port}")?.filled(port: 1, cores: 1) == "1")
     }
 
-    private func run(_ text: String, _ body: (ServerProcess) async throws -> Void) async throws {
+    @Test(
+        "a load's parts have all of its connections and of its rate, and no connection twice",
+        arguments: [1, 2, 3, 7]
+    )
+    func parts(count: Int) throws {
+        let whole = LoadPlan(
+            address: .loopback(port: 1),
+            connections: 1000,
+            sizes: .constant(1),
+            depth: 1,
+            pace: .open(messagesPerSecond: 5000),
+            churn: 100,
+            duration: .seconds(1),
+            warmup: .zero
+        )
+        let plans = (0..<count).map { GeneratorFleet.Part(index: $0, of: count).plan(of: whole) }
+        let numbers = plans.flatMap { $0.firstConnection..<$0.firstConnection + $0.connections }
+        #expect(numbers == Array(0..<1000))
+        let rates = plans.map { plan in if case .open(let rate) = plan.pace { rate } else { 0.0 } }
+        #expect(abs(rates.reduce(0, +) - 5000) < 0.001)
+        #expect(abs(plans.compactMap(\.churn).reduce(0, +) - 100) < 0.001)
+    }
+
+    @Test("so many processes as their descriptors need")
+    func partsNeeded() {
+        #expect(GeneratorFleet.partsNeeded(connections: 19_744, descriptorLimit: 20_000) == 1)
+        #expect(GeneratorFleet.partsNeeded(connections: 19_745, descriptorLimit: 20_000) == 2)
+        #expect(GeneratorFleet.partsNeeded(connections: 1000, descriptorLimit: 700) == 3)
+        #expect(GeneratorFleet.partsNeeded(connections: 10, descriptorLimit: 100) == 1)
+        #expect(GeneratorFleet.Part("2/3") == GeneratorFleet.Part(index: 1, of: 3))
+        for wrong in ["", "2", "0/3", "4/3", "1/0", "a/b", "1/2/3"] { #expect(GeneratorFleet.Part(wrong) == nil) }
+    }
+
+    @Test("an end that comes while the server starts ends the waiting, and the server")
+    func endedEarly() async throws {
+        let control = RunControl()
+        control.end()
+        await #expect(throws: LoadFailure.self) { try await run("sleep 60; true {port}", control) { _ in } }
+    }
+
+    @Test("what a wrapper has started is gone with it: its port is free")
+    func wrapper() async throws {
+        var address: SocketAddress?
+        try await run("python3 -m http.server --bind 127.0.0.1 {port} & wait") { server in address = server.address }
+        let engine = try Engine()
+        #expect(throws: Never.self) { try engine.listen(on: #require(address)) { Nothing($0) } }
+    }
+
+    private final class Nothing: StreamProtocol {
+        let transport: any StreamTransport
+        init(_ transport: any StreamTransport) { self.transport = transport }
+        func dataReceived(_ bytes: Span<UInt8>) {}
+    }
+
+    private func run(_ text: String, _ control: RunControl = RunControl(), _ body: (ServerProcess) async throws -> Void)
+        async throws
+    {
         let command = try #require(ServerCommandLine(text))
         var configuration = EngineConfiguration()
         configuration.placement.cores = .count(1)
@@ -28,7 +85,7 @@ struct ServerProcessTests {
         let outcome: Result<Void, any Error>
         do {
             outcome = .success(
-                try await ServerProcess.running(command, on: cpus, cores: 1, tryingFrom: engine, body)
+                try await ServerProcess.running(command, on: cpus, cores: 1, tryingFrom: engine, control: control, body)
             )
         } catch { outcome = .failure(error) }
         await engine.stop(deadline: .zero)

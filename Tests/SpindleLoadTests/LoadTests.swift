@@ -10,8 +10,11 @@ import Testing
 @Suite("Load generator", .serialized, .timeLimit(.minutes(1)))
 struct LoadTests {
     /// What a server does instead of echoing.
-    enum Lie: CaseIterable {
-        case flipsABit, sendsMore, hangsUp
+    enum Lie {
+        case flipsABit, sendsMore, hangsUp, swallows
+
+        /// Those that are noticed when they happen.
+        static let loud = [flipsABit, sendsMore, hangsUp]
     }
 
     /// An echo server that lies from a given byte of each connection on.
@@ -33,6 +36,7 @@ struct LoadTests {
             switch lie {
             case .flipsABit? where isTime: copy[first - count] ^= 1
             case .sendsMore? where isTime: copy += Array(repeating: 0, count: 1 << 20)
+            case .swallows?: return
             case .hangsUp? where isTime: return transport.loseConnection()
             default: break
             }
@@ -45,21 +49,27 @@ struct LoadTests {
         work: LoadPlan.Work = .echo,
         lie: Lie? = nil,
         from first: Int = 0,
+        honestConnections: Int = 0,
         connections: Int = 10,
         messageBytes: Int = 100,
         sizes: MessageSizes? = nil,
         depth: Int = 3,
         pace: Pace = .closed,
         churn: Double? = nil,
+        greets: Bool = false,
         duration: Duration = .milliseconds(50),
         progress: LoadProgress = LoadProgress()
     ) async throws -> LoadResult {
         let server = try Engine(configuration(reactors: 2))
-        let address = try server.listen(on: .loopback(port: 0)) { Server($0, lie: lie, from: first) }.address
+        let accepted = Atomic(0)
+        let address = try server.listen(on: .loopback(port: 0)) { transport in
+            let isHonest = accepted.add(1, ordering: .relaxed).oldValue < honestConnections
+            return Server(transport, lie: isHonest ? nil : lie, from: first)
+        }.address
         try await server.start()
         let generator = try Engine(configuration(reactors: 2))
         try await generator.start()
-        let plan = LoadPlan(
+        var plan = LoadPlan(
             work: work,
             address: address,
             connections: connections,
@@ -70,6 +80,7 @@ struct LoadTests {
             duration: duration,
             warmup: .zero
         )
+        plan.greets = greets
         let result: Result<LoadResult, any Error>
         do {
             result = .success(try await LoadGenerator(plan, on: generator, server: server).run(progress: progress))
@@ -115,18 +126,19 @@ struct LoadTests {
         let pace = rate.map { Pace.open(messagesPerSecond: 1000 * $0) } ?? .closed
         let result = try await run(pace: pace, churn: 2000, duration: .milliseconds(200))
         let churn = try #require(result.churn)
-        #expect(result.messages > 0 && result.latency.totalCount >= UInt64(result.messages))
+        #expect(result.messages > 0 && result.latency.totalCount > 0)
         #expect(churn.connections > 0, "some came and went")
-        // 400 were due, and each of them is in the histogram, opened or not.
-        #expect(churn.latency.totalCount > 0 && churn.latency.totalCount <= 500)
+        // Each that was due is in the histogram, opened or not, and no more than were due, however long it took.
+        #expect(churn.latency.totalCount > 0)
+        #expect(Double(churn.latency.totalCount) <= 2000 * (result.elapsed / .seconds(1)) + 2)
         #expect(try await run().churn == nil)
     }
 
     @Test("connections that come and go fail the run as others do")
     func lyingToChurn() async throws {
-        // Beyond the 100 B of the only message of each steady connection that this run waits for.
+        // The ten that stay are served honestly.
         await #expect(throws: LoadFailure.self) {
-            try await run(lie: .hangsUp, from: 0, churn: 1000, duration: .seconds(30))
+            try await run(lie: .hangsUp, honestConnections: 10, churn: 1000, duration: .seconds(30))
         }
     }
 
@@ -147,7 +159,7 @@ struct LoadTests {
         try await server.start()
         let generator = try Engine(configuration(reactors: 1))
         try await generator.start()
-        let plan = LoadPlan(
+        var plan = LoadPlan(
             address: address,
             connections: 10,
             sizes: .constant(1),
@@ -155,6 +167,7 @@ struct LoadTests {
             duration: .milliseconds(20),
             warmup: .zero
         )
+        plan.greets = true
         let looks = Recorder()
         let result = try await LoadGenerator(plan, on: generator) {
             ServerUsage(cpu: .zero, residentBytes: looks.next() == 0 ? 1000 : 6000)
@@ -162,6 +175,53 @@ struct LoadTests {
         #expect(result.bytesPerConnection == 500)
         await generator.stop(deadline: .zero)
         await server.stop(deadline: .zero)
+    }
+
+    @Test("a part of a load with connections that come and go has numbers of its own for both")
+    func churnOfAPart() {
+        var plan = LoadPlan(
+            address: .loopback(port: 1),
+            connections: 10,
+            sizes: .constant(1),
+            depth: 1,
+            churn: 5,
+            duration: .zero,
+            warmup: .zero
+        )
+        plan.firstConnection = 20
+        let churn = plan.churnPlan(generatorReactors: 2)
+        #expect(churn?.firstConnection == 20 + LoadPlan.mostConnections && churn?.connections == 128)
+        let first = SendSchedule(
+            of: churn ?? plan,
+            messagesPerSecond: 5,
+            for: churn?.numbers(part: 0, of: 2) ?? 0..<1,
+            start: 7
+        )
+        #expect(first.due(0, of: 0) == 7)
+    }
+
+    @Test(
+        "each connection greets before the load begins, in either loop, and its greeting counts nowhere",
+        arguments: [true, false]
+    )
+    func greetings(isOpen: Bool) async throws {
+        let result = try await run(
+            connections: 50,
+            depth: 1,
+            pace: isOpen ? .open(messagesPerSecond: 500) : .closed,
+            greets: true,
+            duration: .milliseconds(100)
+        )
+        #expect(result.serverConnections.reduce(0, +) == 50)
+        // In the open loop a message waits for nothing: none is late by the greeting that went before it.
+        if isOpen { #expect(result.messages <= 500) }
+    }
+
+    @Test("a server that does not answer greetings fails the run instead of holding it up")
+    func unansweredGreetings() async throws {
+        await #expect(throws: LoadFailure.self) {
+            try await run(lie: .swallows, connections: 2, greets: true)
+        }
     }
 
     /// Counts how often it was asked.
@@ -245,7 +305,7 @@ struct LoadTests {
         if pace == .closed { #expect(result.latency.totalCount == UInt64(result.messages)) }
     }
 
-    @Test("a lie fails a run of connections, too", arguments: Lie.allCases)
+    @Test("a lie fails a run of connections, too", arguments: Lie.loud)
     func lyingToConnections(lie: Lie) async throws {
         await #expect(throws: LoadFailure.self) {
             try await run(work: .connect, lie: lie, from: 50, depth: 1, duration: .seconds(20))
@@ -311,8 +371,17 @@ struct LoadTests {
 
     @Test("shares cover the whole and differ by at most one", arguments: [0, 1, 7, 64, 1000], [1, 2, 3, 8])
     func shares(whole: Int, parts: Int) {
-        let shares = (0..<parts).map { Share.of(whole, part: $0, of: parts) }
-        #expect(shares.flatMap { Array($0) } == Array(0..<whole))
+        var plan = LoadPlan(
+            address: .loopback(port: 1),
+            connections: whole,
+            sizes: .constant(1),
+            depth: 1,
+            duration: .zero,
+            warmup: .zero
+        )
+        plan.firstConnection = 5
+        let shares = (0..<parts).map { plan.numbers(part: $0, of: parts) }
+        #expect(shares.flatMap { Array($0) } == Array(5..<whole + 5))
         let sizes = shares.map(\.count)
         #expect((sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1)
     }

@@ -16,7 +16,7 @@ struct SendScheduleTests {
     ) -> [(UInt64, Int)] {
         var all: [(UInt64, Int)] = []
         for part in 0..<workers {
-            let numbers = Share.of(connections, part: part, of: workers)
+            let numbers = connections * part / workers..<connections * (part + 1) / workers
             var schedule = SendSchedule(
                 start: 1000,
                 messagesPerSecond: perSecond,
