@@ -76,13 +76,13 @@ def spread(found):
         return "–"
     middle, low, high = found
     half = (high - low) / 2
-    return short(middle) + (f" ± {half:.2f}" if half >= 0.01 and middle < 100 else "")
+    return short(middle) + (f" ± {short(half)}" if half >= 0.01 else "")
 
 
 def cell(state, column, peer):
     if not column.ratio:
-        found = absolute(state, column.unit, peer, column.metric)
-        return short(None if found is None else found * column.scale)
+        taken = [value * column.scale for value in values(state, column.unit, peer, column.metric)]
+        return spread((statistics.median(taken), *compare.bootstrap_interval(taken)) if taken else None)
     return spread(ratio(state, column.unit, peer, column.metric))
 
 

@@ -150,7 +150,7 @@ PEERS = [
 ELSEWHERE = [
     {
         "title": "Seastar 525fcc86e",
-        "measured": "elsewhere, 2026-10, 2-vCPU VM",
+        "measured": "elsewhere by 2026-11, 2-vCPU VM",
         "cpu_64x64x1_over_floor": 1.27,
         "idle_bytes": 1311,
     },

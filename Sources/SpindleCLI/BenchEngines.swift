@@ -16,8 +16,8 @@ struct BenchEngines {
     ///   - configuration: The server's.
     ///   - sides: Where both run.
     ///   - hasServer: False when another process is measured.
-    ///   - mayPoll: In an open loop: sending on time takes a core of its own, unless a quota has to last for the server,
-    ///     too.
+    ///   - mayPoll: In an open loop: sending on time takes a core of its own, unless a quota has to last for the
+    ///     server, too.
     ///   - bytesOnTheWay: The most that a connection of the generator may have to write.
     init(
         _ configuration: EngineConfiguration,

@@ -13,8 +13,29 @@ enum TuningDocument {
             + "167 with one every 4, both at 256 events in a wait (decision 0006)",
         "events-per-wait": "the same at a look every 4 events: 167 µs with 256 events, 70 with 64; an echo over 5,000 "
             + "connections costs the same (decision 0006)",
+        "receive-buffer":
+            "streaming 4 × 512 B: 16KiB reach 0.61 (0.54 to 0.74) of the rate of 64KiB, 256KiB 1.02 (0.91 to 1.02); "
+            + "16 × 16 KiB × 4: 16KiB reach 0.51 (\(options))",
+        "read-budget": "256KiB over 64KiB, 16 × 16 KiB × 4: CPU 0.98 (0.97 to 1.05), no difference (\(options))",
+        "cork": "4KiB over 8KiB, 64 × 64 B × 16: CPU 0.99 (0.96 to 1.02), no difference (\(options))",
+        "pin": "never over always, one reactor and its client on two CPUs: CPU 1.00 (0.97 to 1.02); with more reactors "
+            + "or other programs beside it is another question (\(options))",
+        "idle-timeout": "60s over none, 64 × 64 B × 1: CPU 1.00 (0.98 to 1.05), no difference (\(options))",
+        "write-high-watermark": "1MiB over 256KiB, 16 × 16 KiB × 16: rate 1.03 (0.94 to 1.07) (\(options))",
         "idle-spin":
             "a message there and back: 350 ns spinning, 11 µs asleep, on the same host (README, decision 0011)",
+    ]
+
+    /// Where the figures of several options stand.
+    private static let options = "docs/benchmarks/2026-11-26-options.txt"
+
+    /// What a machine with one node, one thread in each core and two CPUs has no choice of.
+    private static let needsLargerMachine = ["cores", "cpuset", "numa-node", "placement", "no-smt", "oversubscribe"]
+
+    /// What costs nothing until it is reached.
+    private static let limits = [
+        "max-connections", "backlog", "write-limit", "reactor-write-limit", "close-timeout", "write-progress-timeout",
+        "linger-timeout", "drain-timeout", "mailbox-capacity", "inbox-capacity",
     ]
 
     /// What loopback can't tell, and `spindle tune` leaves out.
@@ -39,6 +60,10 @@ enum TuningDocument {
             if needsNetworkCard.contains(option.name) {
                 lines.append("- Needs a network card: loopback shows nothing.")
             }
+            if needsLargerMachine.contains(option.name) {
+                lines.append("- Not measured: it takes a machine with more CPUs than the two of this project's.")
+            }
+            if limits.contains(option.name) { lines.append("- A limit: without effect until it is reached.") }
             if let effect = effects[option.name] { lines.append("- Measured: \(effect).") }
         }
         return lines.joined(separator: "\n") + "\n"
@@ -59,6 +84,6 @@ enum TuningDocument {
 
     /// Options that are named here and don't exist.
     static var unknown: [String] {
-        (Array(effects.keys) + needsNetworkCard).filter { EngineOption.named($0) == nil }
+        (Array(effects.keys) + needsNetworkCard + needsLargerMachine + limits).filter { EngineOption.named($0) == nil }
     }
 }

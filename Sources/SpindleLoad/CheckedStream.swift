@@ -13,17 +13,13 @@ struct CheckedStream {
         self.window = window
     }
 
-    /// Puts one more message on the way; `write` has to follow.
+    /// Puts one more message on the way; it has to be written.
     ///
     /// - Parameter time: Nanoseconds: what its latency counts from.
     mutating func send(at time: UInt64) -> Int { window.send(at: time) }
 
-    /// Writes the last `length` bytes that were put on the way, in one piece where the pattern has it so.
-    func write(_ length: Int, of pattern: LoadPattern, to transport: any StreamTransport) {
-        guard length > 0 else { return }
-        let start = offset + window.sentBytes - UInt64(length)
-        pattern.withPieces(from: start, count: length) { transport.write($0) }
-    }
+    /// Where the bytes begin in the pattern that are put on the way next.
+    var nextOffset: UInt64 { offset + window.sentBytes }
 
     /// Takes in what came back and records the messages that it completes. What was not sent fails the run and aborts
     /// the connection.

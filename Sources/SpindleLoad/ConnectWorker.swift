@@ -127,7 +127,7 @@ private final class OneMessage: StreamProtocol {
 
     func connectionMade() {
         let length = stream.send(at: start)
-        stream.write(length, of: worker.pattern, to: transport)
+        worker.pattern.write(length, before: stream.nextOffset, to: transport)
     }
 
     func dataReceived(_ bytes: Span<UInt8>) {

@@ -51,7 +51,7 @@ final class EchoConnection: StreamProtocol {
     func send(_ count: Int, at now: UInt64) {
         var length = 0
         for _ in 0..<count { length += stream.send(at: now) }
-        stream.write(length, of: worker.pattern, to: transport)
+        worker.pattern.write(length, before: stream.nextOffset, to: transport)
     }
 
     /// So many more messages are due.
@@ -66,7 +66,7 @@ final class EchoConnection: StreamProtocol {
         while stream.window.sent < dueMessages, stream.window.room > 0 {
             length += stream.send(at: worker.due(stream.window.sent - greetings, of: index))
         }
-        stream.write(length, of: worker.pattern, to: transport)
+        worker.pattern.write(length, before: stream.nextOffset, to: transport)
     }
 
     /// Forgets what is due and was not sent; how long it has waited counts, or the slowest would be left out.

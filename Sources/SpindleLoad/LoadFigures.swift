@@ -8,7 +8,7 @@ struct LoadFigures: Sendable {
     var messages = 0
     /// Messages of an open loop that were due and never sent: what came before them had not come back.
     var unsent = 0
-    /// Nanoseconds, three digits, up to a minute; made when the first is recorded, because it takes 200 KB.
+    /// Nanoseconds, three digits, up to a minute; nil without any, because it takes 200 KB.
     private(set) var latency: Histogram<UInt64>?
 
     /// The longest latency that is told from longer ones: a minute.
@@ -24,17 +24,13 @@ struct LoadFigures: Sendable {
         return all
     }
 
-    mutating func record(nanoseconds: UInt64, count: Int = 1) {
-        if latency == nil { latency = LoadFigures.makeHistogram() }
-        // What takes longer than a minute is kept as a minute.
-        latency?.record(min(nanoseconds, LoadFigures.longest), count: UInt64(count))
+    mutating func add(_ more: Histogram<UInt64>) {
+        if latency == nil { latency = more } else { latency?.add(more) }
     }
 
     mutating func add(_ other: LoadFigures) {
         messages += other.messages
         unsent += other.unsent
-        guard let more = other.latency else { return }
-        if latency == nil { latency = LoadFigures.makeHistogram() }
-        latency?.add(more)
+        if let more = other.latency { add(more) }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import Spindle
 
 /// The bytes that a connection sends, by their offset in its stream: every byte of every echo is checked against it.
 ///
@@ -26,6 +27,12 @@ struct LoadPattern {
             offset += UInt64(length)
             left -= length
         }
+    }
+
+    /// Writes the `count` bytes before offset `end` of a stream, in one piece where the pattern has it so.
+    func write(_ count: Int, before end: UInt64, to transport: any StreamTransport) {
+        guard count > 0 else { return }
+        withPieces(from: end - UInt64(count), count: count) { transport.write($0) }
     }
 
     /// The index of the first byte of `received` that is not what stands at `offset` of the stream; nil if none.

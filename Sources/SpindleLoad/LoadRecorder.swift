@@ -8,7 +8,10 @@ final class LoadRecorder {
     private let progress: LoadProgress
     /// What counts, by when it came back or, in an open loop, was due; nil before measuring.
     private var measured: Range<UInt64>?
-    private var figures = LoadFigures()
+    private var messages = 0, unsent = 0
+    /// Not an optional of one: this is touched for every message.
+    private var latency = LoadFigures.makeHistogram()
+    private var isEmpty = true
     private(set) var failure: LoadFailure?
     /// Messages that have come back since the beginning.
     private(set) var receivedCount = 0
@@ -20,7 +23,7 @@ final class LoadRecorder {
 
     /// From now on it counts.
     func start(at now: UInt64) {
-        figures = LoadFigures()
+        _ = takeFigures()
         measured = now..<UInt64.max
     }
 
@@ -34,11 +37,17 @@ final class LoadRecorder {
     /// - Parameter start: What its latency counts from: when it was sent or, in an open loop, due.
     func record(from start: UInt64, to now: UInt64) {
         guard let measured, measured.contains(isOpenLoop ? start : now) else { return }
-        figures.record(nanoseconds: now - start)
+        record(nanoseconds: now - start, count: 1)
+    }
+
+    private func record(nanoseconds: UInt64, count: Int) {
+        isEmpty = false
+        // What takes longer than a minute is kept as a minute.
+        latency.record(min(nanoseconds, LoadFigures.longest), count: UInt64(count))
     }
 
     func received(messages count: Int, at now: UInt64) {
-        if measured?.contains(now) == true { figures.messages += count }
+        if measured?.contains(now) == true { messages += count }
         receivedCount += count
         progress.add(count)
     }
@@ -54,8 +63,8 @@ final class LoadRecorder {
             let start = due(message)
             guard let measured, measured.contains(start) else { continue }
             let stands = min(step, count - message)
-            figures.unsent += stands
-            figures.record(nanoseconds: now - min(start, now), count: stands)
+            unsent += stands
+            record(nanoseconds: now - min(start, now), count: stands)
         }
     }
 
@@ -66,7 +75,13 @@ final class LoadRecorder {
 
     /// The figures since the last call: of an interval.
     func takeFigures() -> LoadFigures {
-        defer { figures = LoadFigures() }
+        var figures = LoadFigures()
+        (figures.messages, figures.unsent) = (messages, unsent)
+        if !isEmpty {
+            figures.add(latency)
+            latency = LoadFigures.makeHistogram()
+        }
+        (messages, unsent, isEmpty) = (0, 0, true)
         return figures
     }
 }

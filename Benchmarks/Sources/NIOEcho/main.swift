@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The peer on SwiftNIO, callback style, as an expert would tune it: one loop, one flush per read burst, NODELAY, no
-// second read for a short one, a receive buffer that grows to 64 KiB. (One that always has 64 KiB was measured beside it:
-// as fast within the noise, and 65,573 B for each idle connection instead of 4,180.)
+// second read for a short one, a receive buffer that grows to 64 KiB. (One that always has 64 KiB was measured beside
+// it: as fast within the noise, and 65,573 B for each idle connection instead of 4,180.)
 //
 // usage: NIOEcho [PORT]      prints `listening on 127.0.0.1:PORT`
 
