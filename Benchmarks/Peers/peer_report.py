@@ -124,7 +124,10 @@ def notes(state):
         lines += [f"Failed at {unit}: {text.splitlines()[0]}" for text in measured["errors"].values()]
     busy = sorted(unit for unit in state["units"] if client_was_limit(state, unit))
     if busy:
-        lines.append("The client was more than 95 % busy with the floor, so rates are at least these: " + ", ".join(busy))
+        lines.append(
+            f"In {len(busy)} of {len(state['units'])} units the client was more than 95 % busy with the floor: rates there "
+            "are lower bounds, CPU per message is what to compare."
+        )
     return lines
 
 
@@ -206,7 +209,9 @@ def lines_plot(state, units, metric, title):
         parts.append(f"<line x1='{LEFT}' x2='{LEFT + WIDTH}' y1='{y(tick):.1f}' y2='{y(tick):.1f}' class='{kind}'/>")
         parts.append(f"<text x='{LEFT - 8}' y='{y(tick) + 4:.1f}' class='end'>{tick:g}</text>")
     for index, unit in enumerate(units):
-        parts.append(f"<text x='{x(index):.1f}' y='{TOP + HEIGHT + 20}' class='mid'>{shape(unit)}</text>")
+        # In two rows, or they would run into each other.
+        row = TOP + HEIGHT + 20 + 16 * (index % 2)
+        parts.append(f"<text x='{x(index):.1f}' y='{row}' class='mid'>{shape(unit)}</text>")
     for name, points in found.items():
         strong = " strong" if name == "spindle" else ""
         path = " ".join(f"{x(index):.1f},{y(value):.1f}" for index, value in points)
@@ -218,7 +223,7 @@ def lines_plot(state, units, metric, title):
     for last, name in sorted((y(points[-1][1]), name) for name, points in found.items()):
         at = max(at + LABEL_GAP, last) if at > TOP else max(at, last)
         parts.append(f"<text x='{LEFT + WIDTH + 10}' y='{at + 4:.1f}' {color(state, name)} class='name'>{name}</text>")
-    return svg(parts, max(TOP + HEIGHT + 34, at + 12), title)
+    return svg(parts, max(TOP + HEIGHT + 50, at + 12), title)
 
 
 def bars_plot(state, unit, metric, title, scale=1.0):
@@ -246,8 +251,9 @@ def svg(parts, height, title):
 
 
 def shape(unit):
-    """pingpong-64x512 as 64×512."""
-    return unit.partition("-")[2].replace("x", "×")
+    """pingpong-10000x512 as 10k×512."""
+    connections, _, size = unit.partition("-")[2].partition("x")
+    return connections.replace("000", "k") + "×" + size.replace("16384", "16Ki")
 
 
 STYLE = """
