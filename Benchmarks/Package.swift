@@ -24,7 +24,10 @@ let package = Package(
         ),
         .executableTarget(
             name: "Times",
-            dependencies: ["Operations", .product(name: "Benchmark", package: "benchmark")],
+            dependencies: [
+                "Operations", .product(name: "Benchmark", package: "benchmark"),
+                .product(name: "Spindle", package: "spindle"),
+            ],
             path: "Benchmarks/Times",
             plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
         ),

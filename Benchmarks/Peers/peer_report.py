@@ -253,7 +253,8 @@ def svg(parts, height, title):
 def shape(unit):
     """pingpong-10000x512 as 10k×512."""
     connections, _, size = unit.partition("-")[2].partition("x")
-    return connections.replace("000", "k") + "×" + size.replace("16384", "16Ki")
+    thousands = f"{connections[:-3]}k" if connections.endswith("000") else connections
+    return thousands + "×" + size.replace("16384", "16Ki")
 
 
 STYLE = """

@@ -128,9 +128,9 @@ struct LoadTests {
         let churn = try #require(result.churn)
         #expect(result.messages > 0 && result.latency.totalCount > 0)
         #expect(churn.connections > 0, "some came and went")
-        // Each that was due is in the histogram, opened or not, and no more than were due, however long it took.
+        // Each that was due is in the histogram once, opened or not, however long it took; twice would show.
         #expect(churn.latency.totalCount > 0)
-        #expect(Double(churn.latency.totalCount) <= 2000 * (result.elapsed / .seconds(1)) + 2)
+        #expect(Double(churn.latency.totalCount) < 1.5 * 2000 * (result.elapsed / .seconds(1)) + 100)
         #expect(try await run().churn == nil)
     }
 

@@ -5,7 +5,7 @@ import Operations
 
 /// Times of the operations that `check-counts` counts: for a look at a change on a quiet machine, never a gate.
 ///
-///     cd Benchmarks && swift package benchmark --target Times [--filter mailbox.*]
+///     cd Benchmarks && swift package --disable-sandbox benchmark --target Times [--filter mailbox.*]
 let benchmarks: @Sendable () -> Void = {
     Benchmark.defaultConfiguration = .init(
         metrics: [.wallClock, .throughput],
@@ -22,4 +22,5 @@ let benchmarks: @Sendable () -> Void = {
             body(benchmark.scaledIterations.count)
         }
     }
+    TwoReactors.addBenchmarks()
 }
