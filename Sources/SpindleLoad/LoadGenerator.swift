@@ -49,6 +49,8 @@ public struct LoadGenerator: Sendable {
             await finish(workers)
             throw LoadFailure.interrupted
         }
+        // First the generator's counting begins, then the server's figures are read; at the end likewise.
+        let start = ContinuousClock.now
         await workers.onEach(engine) { worker, reactor in
             let now = reactor.readClock().nanoseconds
             for recorder in worker.recorders { recorder.start(at: now) }
@@ -56,10 +58,15 @@ public struct LoadGenerator: Sendable {
         progress.measuringBegins()
         let before = await Sample(generator: engine, server: server, usage: usage)
         var (intervals, figures, churn) = try await measure(workers, progress)
+        let end = ContinuousClock.now
+        await workers.onEach(engine) { worker, reactor in
+            let now = reactor.readClock().nanoseconds
+            for recorder in worker.recorders { recorder.end(at: now) }
+        }
         let after = await Sample(generator: engine, server: server, usage: usage)
         await finish(workers)
         // What was on the way counts by when it was sent or due: not at all in a closed loop.
-        let (rest, end) = (await workers.takeFigures(engine), workers.stopTime)
+        let rest = await workers.takeFigures(engine)
         figures.add(rest.work)
         churn.add(rest.churn)
         try await check(workers)
@@ -67,7 +74,7 @@ public struct LoadGenerator: Sendable {
         let grown = residentAfter.flatMap { after in residentBefore.map { after - $0 } }
         return LoadResult(
             messages: figures.messages,
-            elapsed: before.time.duration(to: end ?? after.time),
+            elapsed: start.duration(to: end),
             unsent: figures.unsent,
             latency: figures.latency ?? LoadFigures.makeHistogram(),
             intervals: intervals,
@@ -149,7 +156,6 @@ public struct LoadGenerator: Sendable {
     private func finish(_ workers: WorkerSet) async {
         await onEachReactor { reactor, done in
             guard let worker = workers.get(reactor.index) else { return done() }
-            workers.stopped()
             worker.finish(completion: done)
         }
     }

@@ -27,9 +27,11 @@ final class LoadRecorder {
         measured = now..<UInt64.max
     }
 
-    /// What comes, or is due, from now on does not count.
+    /// What comes, or is due, from now on does not count; nor does another end.
     func end(at now: UInt64) {
-        if let start = measured?.lowerBound { measured = start..<max(start, now) }
+        if let measured, measured.upperBound == .max {
+            self.measured = measured.lowerBound..<max(measured.lowerBound, now)
+        }
     }
 
     /// A message has come back.

@@ -4,7 +4,6 @@ internal import Spindle
 
 /// What server and generator had done and used up at one moment.
 struct Sample {
-    let time: ContinuousClock.Instant
     /// By reactor, of a server in this process.
     let cpu: [Duration]
     let connections: [Int]
@@ -15,7 +14,6 @@ struct Sample {
     let generator: [TurnStatistics]
 
     init(generator: Engine, server: Engine?, usage: @Sendable () -> ServerUsage?) async {
-        time = .now
         cpu = await server?.cpuTimes() ?? []
         let snapshot = server?.snapshot()
         let reactors = snapshot?.reactors ?? []

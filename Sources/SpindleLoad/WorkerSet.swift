@@ -6,7 +6,7 @@ internal import Synchronization
 /// The workers of a run, by reactor. Each worker is touched on its own reactor only.
 // Sendable: the array is behind the lock; what is in it is handed out to the reactor of its index alone.
 final class WorkerSet: @unchecked Sendable {
-    private let lock = Mutex<ContinuousClock.Instant?>(nil)
+    private let lock = Mutex(())
     private var workers: [(any LoadWorker)?]
 
     init(count: Int) { workers = Array(repeating: nil, count: count) }
@@ -43,15 +43,4 @@ final class WorkerSet: @unchecked Sendable {
         }
         return sums.withLock { $0 }
     }
-
-    /// A worker stops counting now.
-    func stopped() {
-        lock.withLock { stopTime in
-            let now = ContinuousClock.now
-            stopTime = max(stopTime ?? now, now)
-        }
-    }
-
-    /// When the last worker stopped counting.
-    var stopTime: ContinuousClock.Instant? { lock.withLock { $0 } }
 }
