@@ -68,7 +68,7 @@ struct BenchRun {
         let part = try flags.generatorPart()
         if let part { plan = part.plan(of: plan) }
         let comeAndGo = plan.churn == nil ? 0 : LoadPlan.churnPlaces * sides.generator.reactors.count
-        let parts = try neededParts(plan.connections + comeAndGo, isLocal: isLocal, mayBeSeveral: part == nil)
+        let parts = try neededParts(plan.connections, comeAndGo, isLocal: isLocal, mayBeSeveral: part == nil)
         let engines = try CommandFailure.translate {
             try BenchEngines(
                 configuration,
@@ -94,13 +94,17 @@ struct BenchRun {
     /// How many generator processes the descriptors make it take; raises the limit as far as it goes.
     ///
     /// - Throws: When several are no way out.
-    private func neededParts(_ connections: Int, isLocal: Bool, mayBeSeveral: Bool) throws -> Int {
+    private func neededParts(_ connections: Int, _ comeAndGo: Int, isLocal: Bool, mayBeSeveral: Bool) throws -> Int {
         // A connection is one descriptor, or two where both of its ends are in this process.
-        let needed = UInt64(connections * (isLocal ? 2 : 1) + GeneratorFleet.spareDescriptors)
+        let needed = UInt64((connections + comeAndGo) * (isLocal ? 2 : 1) + GeneratorFleet.spareDescriptors)
         let limit = try CommandFailure.translate { try DescriptorLimit.raise(to: needed) }
         if limit.soft >= needed { return 1 }
         if !isLocal, mayBeSeveral {
-            return GeneratorFleet.partsNeeded(connections: connections, descriptorLimit: limit.soft)
+            return GeneratorFleet.partsNeeded(
+                connections: connections,
+                comeAndGo: comeAndGo,
+                descriptorLimit: limit.soft
+            )
         }
         let other = isLocal ? ", or give the server a process of its own (--server or --connect)" : ""
         throw ValidationError(

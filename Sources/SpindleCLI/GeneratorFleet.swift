@@ -61,9 +61,9 @@ struct GeneratorFleet: Sendable {
     /// Descriptors of a process that are no connections.
     static let spareDescriptors = 256
 
-    /// How many processes it takes.
-    static func partsNeeded(connections: Int, descriptorLimit: UInt64) -> Int {
-        let room = Int(clamping: descriptorLimit) - spareDescriptors
+    /// How many processes it takes, each of which has so many connections that come and go besides.
+    static func partsNeeded(connections: Int, comeAndGo: Int = 0, descriptorLimit: UInt64) -> Int {
+        let room = Int(clamping: descriptorLimit) - spareDescriptors - comeAndGo
         return room > 0 ? max(1, (connections + room - 1) / room) : 1
     }
 

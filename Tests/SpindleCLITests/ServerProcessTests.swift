@@ -47,6 +47,8 @@ struct ServerProcessTests {
         #expect(GeneratorFleet.partsNeeded(connections: 19_744, descriptorLimit: 20_000) == 1)
         #expect(GeneratorFleet.partsNeeded(connections: 19_745, descriptorLimit: 20_000) == 2)
         #expect(GeneratorFleet.partsNeeded(connections: 1000, descriptorLimit: 700) == 3)
+        #expect(GeneratorFleet.partsNeeded(connections: 1000, comeAndGo: 64, descriptorLimit: 700) == 3)
+        #expect(GeneratorFleet.partsNeeded(connections: 1000, comeAndGo: 200, descriptorLimit: 700) == 5)
         #expect(GeneratorFleet.partsNeeded(connections: 10, descriptorLimit: 100) == 1)
         #expect(GeneratorFleet.Part("2/3") == GeneratorFleet.Part(index: 1, of: 3))
         for wrong in ["", "2", "0/3", "4/3", "1/0", "a/b", "1/2/3"] { #expect(GeneratorFleet.Part(wrong) == nil) }
