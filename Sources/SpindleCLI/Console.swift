@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import SpindleSystem
 
 /// Exit codes of sysexits.h, those that the command uses.
 enum ExitStatus {
@@ -37,15 +36,6 @@ enum Console {
 
     /// Writes the text and a newline to standard error.
     static func complain(_ text: String) { _ = write("spindle: " + text + "\n", to: 2) }
-
-    /// A line of standard input, or nil at its end; waits on a thread of its own.
-    static func readLine() async -> String? {
-        await withCheckedContinuation { continuation in
-            do {
-                try SystemThread.start(name: "spindle-input") { continuation.resume(returning: Swift.readLine()) }
-            } catch { continuation.resume(returning: nil) }
-        }
-    }
 
     /// Shows `text` in place of the last progress line; only on a terminal.
     static func progress(_ text: String) {

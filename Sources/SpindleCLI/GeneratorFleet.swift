@@ -86,12 +86,10 @@ struct GeneratorFleet: Sendable {
                 throw error
             }
             let (first, last) = try await measured
-            let grown =
-                !whole.greets ? nil : last?.residentBytes.flatMap { last in before?.residentBytes.map { last - $0 } }
             return LoadResult.sum(
                 results,
                 usage: last.flatMap { last in first.map { last.since($0) } },
-                bytesPerConnection: grown.map { Double($0) / Double(whole.connections) }
+                bytesPerConnection: whole.bytesPerConnection(from: before, to: last)
             )
         }
     }
@@ -105,7 +103,7 @@ struct GeneratorFleet: Sendable {
         try await ContinuousClock().sleep(for: whole.warmup)
         let first = usage()
         let end = ContinuousClock.now + whole.duration
-        while ContinuousClock.now < end, !progress.wasEnded {
+        while ContinuousClock.now < end, !progress.isEnding {
             try await ContinuousClock().sleep(until: min(end, .now + .milliseconds(200)))
         }
         return (first, usage())
@@ -132,7 +130,7 @@ struct GeneratorFleet: Sendable {
             control.childStarted(process)
             defer { control.childEnded(process) }
             let ending = Task {
-                while !progress.wasEnded { try await ContinuousClock().sleep(for: .milliseconds(100)) }
+                while !progress.isEnding { try await ContinuousClock().sleep(for: .milliseconds(100)) }
                 // Without input it ends; a signal could meet one that does not listen to signals yet.
                 try await execution.standardInputWriter.finish()
             }

@@ -12,7 +12,7 @@ final class Interruptions: Sendable {
     /// - Parameters:
     ///   - first: Called at the first signal, on a thread of its own.
     ///   - second: Called at the second one; then the program ends at once.
-    init(_ first: @escaping @Sendable () -> Void, second: @escaping @Sendable () -> Void = {}) throws {
+    init(_ first: @escaping @Sendable () -> Void, second: @escaping @Sendable () -> Void) throws {
         event = try EventDescriptor()
         let catcher = SignalCatcher(event: event)
         _ = try catcher?.catchSignal(SignalCatcher.interrupt, onlyIfDefault: true)

@@ -23,6 +23,8 @@ struct TuneRun {
     private(set) var wasEndedEarly = false
     /// Options that could not be tried here, and why.
     private(set) var leftOut: [(option: String, reason: String)] = []
+    private let machine = MachineTopology(reading: SystemFiles())
+    private let place: BenchSides.ServerPlace
 
     init(
         target: TuneTarget,
@@ -34,6 +36,11 @@ struct TuneRun {
         control: RunControl
     ) {
         self.target = target
+        if case .running(let address) = target {
+            place = address.isOfThisMachine ? .otherProcess(nil) : .elsewhere
+        } else {
+            place = .ours
+        }
         self.configuration = configuration
         self.given = given
         self.duration = duration
@@ -43,7 +50,6 @@ struct TuneRun {
     }
 
     mutating func run() async throws {
-        let machine = MachineTopology(reading: SystemFiles())
         let sides = try BenchSides(configuration.placement, .ours, on: machine)
         sharesCores = sides.sharesCores
         let most = sides.serverReactorCount
@@ -55,7 +61,7 @@ struct TuneRun {
                 ("near", "needs a network card"), ("busy-poll", "needs a network card"),
             ]
             try await tryCores(counts)
-            try await tryPlacement(machine, of: most)
+            try await tryPlacement(of: most)
             try await tryIdleSpin()
             try await tryReceiveBuffer()
             try await tryAcceptMode(reactors: most)
@@ -93,7 +99,7 @@ struct TuneRun {
         )
     }
 
-    private mutating func tryPlacement(_ machine: MachineTopology, of most: Int) async throws {
+    private mutating func tryPlacement(of most: Int) async throws {
         let used = try BenchSides(configuration.placement, .ours, on: machine).serverReactorCount
         guard machine.nodes.count > 1 || machine.l3Groups.count > 1, used > 1, used < most else {
             let reason =
@@ -230,11 +236,6 @@ struct TuneRun {
         try option.set(value, in: &configuration)
     }
 
-    private var place: BenchSides.ServerPlace {
-        guard case .running(let address) = target else { return .ours }
-        return address.isOfThisMachine ? .otherProcess(nil) : .elsewhere
-    }
-
     private func measure(
         _ kind: BenchKind,
         _ configuration: EngineConfiguration,
@@ -243,7 +244,6 @@ struct TuneRun {
     ) async throws -> LoadResult {
         let pace = rate.map { Pace.open(messagesPerSecond: $0) } ?? .closed
         let isBuiltIn = if case .builtIn = target { true } else { false }
-        let machine = MachineTopology(reading: SystemFiles())
         let sides = try BenchSides(configuration.placement, place, on: machine)
         let engines = try BenchEngines(configuration, sides, on: machine, hasServer: isBuiltIn, mayPoll: pace.isOpen)
         var plan = LoadPlan(

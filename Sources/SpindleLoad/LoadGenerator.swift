@@ -40,7 +40,7 @@ public struct LoadGenerator: Sendable {
         whenConnected: @Sendable () async -> Void = {}
     ) async throws -> LoadResult {
         let workers = WorkerSet(count: engine.reactorCount)
-        let residentBefore = usage()?.residentBytes
+        let unloaded = usage()
         try await prepare(workers, progress)
         await whenConnected()
         await workers.onEach(engine) { worker, _ in worker.begin() }
@@ -70,8 +70,6 @@ public struct LoadGenerator: Sendable {
         figures.add(rest.work)
         churn.add(rest.churn)
         try await check(workers)
-        let residentAfter = plan.greets ? after.usage?.residentBytes : nil
-        let grown = residentAfter.flatMap { after in residentBefore.map { after - $0 } }
         return LoadResult(
             messages: figures.messages,
             elapsed: start.duration(to: end),
@@ -80,7 +78,7 @@ public struct LoadGenerator: Sendable {
             intervals: intervals,
             wasEndedEarly: progress.isEnding,
             churn: plan.churn.map { _ in ChurnResult(churn) },
-            bytesPerConnection: grown.map { Double($0) / Double(plan.connections) },
+            bytesPerConnection: plan.bytesPerConnection(from: unloaded, to: after.usage),
             serverUsage: after.usage.flatMap { after in before.usage.map { after.since($0) } },
             serverCPU: zip(after.cpu, before.cpu).map { $0 - $1 },
             serverCalls: zip(after.calls, before.calls).map { ($0.name, $0.count - $1.count) },

@@ -94,6 +94,13 @@ public struct LoadPlan: Sendable {
         firstConnection + connections * part / parts..<firstConnection + connections * (part + 1) / parts
     }
 
+    /// What the server's process grew by for each connection; nil when that is not known, or connections need not have
+    /// been used.
+    public func bytesPerConnection(from before: ServerUsage?, to after: ServerUsage?) -> Double? {
+        guard greets, let before = before?.residentBytes, let after = after?.residentBytes else { return nil }
+        return Double(after - before) / Double(connections)
+    }
+
     /// Bytes that a connection has on the way at most.
     public var bytesOnTheWay: Int { depth * sizes.largest }
 

@@ -25,7 +25,5 @@ public final class LoadProgress: Sendable {
     public func end() { ending.store(true, ordering: .relaxed) }
 
     /// True once somebody ended it.
-    public var wasEnded: Bool { isEnding }
-
-    var isEnding: Bool { ending.load(ordering: .relaxed) }
+    public var isEnding: Bool { ending.load(ordering: .relaxed) }
 }

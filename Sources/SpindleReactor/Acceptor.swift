@@ -27,7 +27,7 @@ final class Acceptor {
     let address: SocketAddress
     let token: EventToken
     let use: FactoryUse
-    /// Asked before a protocol is built, with the time of the turn: the reactor that should have the connection.
+    /// Asked before a protocol is built: the reactor that should have the connection.
     let balance: (() -> Int)?
     /// The way to the other reactors' acceptors of this listener.
     let handOver: Channel<HandedOverSocket>?
