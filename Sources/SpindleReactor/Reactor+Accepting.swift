@@ -97,23 +97,25 @@ extension Reactor {
             counters.add(.refused)
             return driver.close(handle, reset: false)
         }
+        self.handle.addToLoad()
         adopt(handle, peer: peer, acceptor)
     }
 
-    /// Makes a connection of an accepted socket, and a protocol for it.
+    /// Makes a connection of an accepted socket that is in the load already, and a protocol for it.
     func adopt(_ handle: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor) {
         let connection = Connection(reactor: self, handle: handle, peer: peer, acceptor: acceptor, phase: .open)
         guard insert(connection) else { return }
         begin(connection) { try acceptor.use.factory.buildProtocol(for: connection) }
     }
 
-    /// Puts the connection into the table and has its events reported.
+    /// Puts the connection, which is in the load already, into the table and has its events reported.
     func insert(_ connection: Connection) -> Bool {
         do throws(Errno) { try driver.watch(connection: connection.handle, token: connection.token) } catch {
             // ENOMEM, or ENOSPC over /proc/sys/fs/epoll/max_user_watches: this one can't be served.
             counters.add(error)
             logAcceptError("a connection cannot be watched: \(error)")
             driver.close(connection.handle, reset: true)
+            handle.takeFromLoad()
             return false
         }
         table.insert(connection)

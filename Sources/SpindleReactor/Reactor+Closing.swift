@@ -99,6 +99,7 @@ extension Reactor {
         table.remove(connection.token)
         counters.add(.closed)
         counters.add(.openConnections, -1)
+        handle.takeFromLoad()
     }
 
     /// Calls `loseConnection` on every connection, and `completion` once the last of them is closed.

@@ -37,6 +37,7 @@ extension Reactor {
         do throws(Errno) {
             let socket = try driver.connect(to: address, from: local)
             let connection = Connection(reactor: self, handle: socket, peer: address, acceptor: nil, phase: .connecting)
+            handle.addToLoad()
             guard insert(connection) else { throw .noMemory }
             connection.onConnect = { [self] error in
                 if let error { return completion(.failure(error)) }

@@ -102,9 +102,9 @@ extension Reactor {
         guard target != index, let channel = acceptor.handOver else { return false }
         let message = HandedOverSocket(socket: socket, listenerID: acceptor.listenerID, peer: peer)
         let receiver = mailroom.handles[target]
-        receiver.expectConnection()
+        receiver.addToLoad()
         guard channel.send(message, to: target) == .sent else {
-            receiver.stopExpectingConnection()
+            receiver.takeFromLoad()
             return false
         }
         counters.add(.handedOver)
@@ -113,10 +113,10 @@ extension Reactor {
 
     /// Takes over a socket that another reactor has accepted.
     package func adopt(_ message: HandedOverSocket) {
-        defer { handle.stopExpectingConnection() }
         let acceptor = acceptors.lazy.compactMap { $0 }.first { $0.listenerID == message.listenerID }
         guard let acceptor, !acceptor.isClosed, table.count < configuration.maximumConnections else {
             counters.add(.refused)
+            handle.takeFromLoad()
             return driver.close(message.socket, reset: false)
         }
         adopt(message.socket, peer: message.peer, acceptor)

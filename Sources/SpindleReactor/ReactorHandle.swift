@@ -29,8 +29,8 @@ public final class ReactorHandle: Sendable {
     private let waker = Guarded<(any DriverWaker)?>(nil)
     private let stopped = Atomic<Bool>(false)
     private let thread = Atomic<Int32>(0)
-    /// Connections that others have accepted for this reactor and that it has not taken yet.
-    private let expectedConnections = Atomic<Int>(0)
+    /// Its connections and those on their way to it.
+    private let load = Atomic<Int>(0)
     /// What the reactor writes and others look at; on its node.
     private let memory: LineMemory
 
@@ -94,13 +94,14 @@ public final class ReactorHandle: Sendable {
     /// Its connections, with those on their way to it: what others go by when they hand over. From any thread.
     ///
     /// A reactor that stalls takes nothing: without those on their way it would look as empty as before, and get all.
-    package var connectionLoad: Int {
-        Int(counters[.openConnections]) + expectedConnections.load(ordering: .relaxed)
-    }
+    /// One number, and not a sum of two: a connection that arrives between two readings would be in neither.
+    package var connectionLoad: Int { load.load(ordering: .relaxed) }
 
-    func expectConnection() { expectedConnections.add(1, ordering: .relaxed) }
+    /// One connection more: a reactor's own one, or one that another sends to it.
+    func addToLoad() { load.add(1, ordering: .relaxed) }
 
-    func stopExpectingConnection() { expectedConnections.subtract(1, ordering: .relaxed) }
+    /// A connection was closed, or one that was sent did not come to be.
+    func takeFromLoad() { load.subtract(1, ordering: .relaxed) }
 
     /// True once the reactor handles nothing any more.
     var isStopped: Bool { stopped.load(ordering: .acquiring) }

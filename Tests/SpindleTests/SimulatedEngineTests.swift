@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Spindle
+import SpindleReactor
 import SpindleSimulation
 import SpindleTopology
 import Synchronization
@@ -228,6 +229,35 @@ extension EngineTests {
         #expect(snapshot.reactors.allSatisfy { $0[.openConnections] == limit })
         #expect(snapshot[.openConnections] == UInt64(served))
         #expect(snapshot[.refused] == UInt64(peers.count - served))
+        await simulation.finish()
+    }
+
+    @Test("balanced: the load that others see of a reactor never lacks a connection that it was given")
+    func loadNeverLacks() async throws {
+        let count = 2_000
+        let simulation = try Simulation(reactors: 2, allToFirst: true) {
+            $0.acceptMode = .balanced
+            $0.balanceThreshold = 1
+        }
+        let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
+        try await simulation.engine.start()
+        let handles = simulation.engine.reactors
+        let isOver = Atomic(false)
+        let lacking = Atomic(0)
+        let watcher = Task.detached {
+            while !isOver.load(ordering: .acquiring) {
+                // None is closed meanwhile: what was given before has to be among what is there.
+                let given = Int(handles[0].counters[.handedOver])
+                let load = handles[1].connectionLoad
+                if load < given { lacking.add(1, ordering: .relaxed) }
+            }
+        }
+        for _ in 0..<count { _ = simulation.network.connect(to: address) }
+        await simulation.wait(for: "all are there") { simulation.engine.snapshot()[.openConnections] == count }
+        isOver.store(true, ordering: .releasing)
+        await watcher.value
+        #expect(lacking.load(ordering: .relaxed) == 0)
+        #expect(handles.map(\.connectionLoad) == [count / 2, count / 2])
         await simulation.finish()
     }
 
