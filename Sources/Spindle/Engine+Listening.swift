@@ -135,47 +135,52 @@ extension Engine {
     }
 
     /// Gives the sockets to their reactors.
-    func startListening(_ listeners: [PendingListener], on handles: [ReactorHandle]) {
+    ///
+    /// - Returns: Open once every reactor has begun to accept, or has ended before.
+    @discardableResult
+    func startListening(_ listeners: [PendingListener], on handles: [ReactorHandle]) -> Latch {
         let groups = Dictionary(grouping: listeners, by: \.factoryGroup).values.sorted {
             $0[0].factoryGroup < $1[0].factoryGroup
         }
-        let mailroom = mailroom
-        let handOver: SpindleReactor.Channel<HandedOverSocket>? =
-            configuration.acceptMode == .balanced && handles.count > 1
-            ? SpindleReactor.Channel(mailroom, undelivered: { [drivers] message, _ in drivers.close(message.socket) }) {
-                message,
-                _ in Reactor.current?.adopt(message)
-            } : nil
-        let threshold = configuration.balanceThreshold
-        let limit = configuration.limits.maximumConnections
+        let balances = makeBalances(listeners, handles)
+        let accepting = Latch(count: handles.count)
         for handle in handles {
+            let arrival = Arrival(at: accepting)
             Engine.submit(
                 { [self] reactor in
                     for group in groups {
                         let use = FactoryUse(group[0].makeFactory())
-                        for listener in group {
-                            let balance = Balance(
-                                own: reactor.index,
-                                handles: handles,
-                                threshold: threshold,
-                                limit: limit
-                            )
-                            listen(listener, use, balance, handOver, on: reactor)
-                        }
+                        for listener in group { listen(listener, use, balances[listener.id], on: reactor) }
                     }
+                    arrival.arrive()
                 },
                 to: handle
             )
         }
+        return accepting
     }
 
-    private func listen(
-        _ listener: PendingListener,
-        _ use: FactoryUse,
-        _ balance: Balance,
-        _ handOver: SpindleReactor.Channel<HandedOverSocket>?,
-        on reactor: Reactor
-    ) {
+    /// What accept mode `balanced` needs for each listener, by its number; nothing in the other modes.
+    private func makeBalances(_ listeners: [PendingListener], _ handles: [ReactorHandle]) -> [Int: Balance] {
+        guard configuration.acceptMode == .balanced, handles.count > 1 else { return [:] }
+        let channel = SpindleReactor.Channel<HandedOverSocket>(
+            mailroom,
+            undelivered: { [drivers] message, _ in drivers.close(message.socket) },
+            handler: { message, _ in Reactor.current?.adopt(message) }
+        )
+        let balances = listeners.map { listener in
+            let balance = Balance(
+                channel,
+                handles: handles,
+                threshold: configuration.balanceThreshold,
+                limit: configuration.limits.maximumConnections
+            )
+            return (listener.id, balance)
+        }
+        return Dictionary(uniqueKeysWithValues: balances)
+    }
+
+    private func listen(_ listener: PendingListener, _ use: FactoryUse, _ balance: Balance?, on reactor: Reactor) {
         guard let socket = listener.sockets[reactor.index].take() else { return }
         do throws(Errno) {
             try reactor.listen(
@@ -183,8 +188,7 @@ extension Engine {
                 address: listener.address,
                 use: use,
                 listenerID: listener.id,
-                balance: handOver == nil ? nil : { balance.target() },
-                handOver: handOver
+                balance: balance
             )
         } catch {
             // Closed, or the kernel would go on to give it its share of the connections.
@@ -193,4 +197,16 @@ extension Engine {
             log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
         }
     }
+}
+
+/// One that a latch waits for: it arrives when it says so, or when it is no more, as a job that is dropped.
+private final class Arrival: Sendable {
+    private let latch: Latch
+    private let hasArrived = Atomic(false)
+
+    init(at latch: Latch) { self.latch = latch }
+
+    func arrive() { if !hasArrived.exchange(true, ordering: .relaxed) { latch.arrive() } }
+
+    deinit { arrive() }
 }

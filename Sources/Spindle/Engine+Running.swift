@@ -48,8 +48,9 @@ extension Engine {
             }
             return (state.listeners, state.mailroom.handles, state.whenRunning)
         }
-        startListening(listeners, on: handles)
+        let accepting = startListening(listeners, on: handles)
         for body in bodies { for handle in handles { Engine.submit(body, to: handle) } }
+        accepting.wait()
         do { try runStartupTriggers(.after) } catch {
             log.write(LogRecord(level: .error, message: "a startup trigger threw \(error)"))
         }

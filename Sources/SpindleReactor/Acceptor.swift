@@ -28,9 +28,7 @@ final class Acceptor {
     let token: EventToken
     let use: FactoryUse
     /// Asked before a protocol is built: the reactor that should have the connection.
-    let balance: (() -> Int)?
-    /// The way to the other reactors' acceptors of this listener.
-    let handOver: Channel<HandedOverSocket>?
+    let balance: Balance?
     /// Names this listener in every reactor of the engine.
     let listenerID: Int
     /// While it rests: what ends that.
@@ -47,8 +45,7 @@ final class Acceptor {
         token: EventToken,
         use: FactoryUse,
         listenerID: Int,
-        balance: (() -> Int)?,
-        handOver: Channel<HandedOverSocket>?
+        balance: Balance?
     ) {
         self.handle = handle
         self.address = address
@@ -56,6 +53,5 @@ final class Acceptor {
         self.use = use
         self.listenerID = listenerID
         self.balance = balance
-        self.handOver = handOver
     }
 }

@@ -9,8 +9,7 @@ extension Reactor {
         address: SocketAddress,
         use: FactoryUse,
         listenerID: Int = 0,
-        balance: (() -> Int)? = nil,
-        handOver: Channel<HandedOverSocket>? = nil
+        balance: Balance? = nil
     ) throws(Errno) {
         preconditionCurrent()
         let acceptor = Acceptor(
@@ -19,12 +18,12 @@ extension Reactor {
             token: EventToken(listener: acceptors.count),
             use: use,
             listenerID: listenerID,
-            balance: balance,
-            handOver: handOver
+            balance: balance
         )
         try driver.watch(listener: handle, token: acceptor.token)
         acceptors.append(acceptor)
         use.listenerStarted()
+        balance?.setListening(true, index)
     }
 
     /// Stops accepting on the listener: what waits in its queue is served first, then the socket is closed.
@@ -37,6 +36,7 @@ extension Reactor {
             // A closed listener resets what is in its queue (tcp_migrate_req is off by default), so it is emptied.
             // Nothing is handed over any more: the other reactors' listeners may be closed already.
             acceptor.isClosing = true
+            acceptor.balance?.setListening(false, index)
             var rounds = 0
             repeat {
                 acceptor.isOnReadyList = false
@@ -90,7 +90,7 @@ extension Reactor {
     }
 
     private func admit(_ handle: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor) {
-        if !acceptor.isClosing, let target = acceptor.balance?(), handOver(handle, peer: peer, acceptor, to: target) {
+        if !acceptor.isClosing, let balance = acceptor.balance, handOver(handle, peer: peer, acceptor, balance) {
             return
         }
         guard table.count < configuration.maximumConnections else {

@@ -95,15 +95,16 @@ extension Reactor {
         mailroom.handles[receiver].wake()
     }
 
-    /// Hands an accepted socket to another reactor before anything was built for it.
+    /// Hands an accepted socket to the reactor that should have it, before anything was built for it.
     ///
-    /// - Returns: False when that reactor's mailbox is full: the connection stays here.
-    func handOver(_ socket: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor, to target: Int) -> Bool {
-        guard target != index, let channel = acceptor.handOver else { return false }
+    /// - Returns: False when that is this one, or the other's mailbox is full: the connection stays here.
+    func handOver(_ socket: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor, _ balance: Balance) -> Bool {
+        let target = balance.target(from: index)
+        guard target != index else { return false }
         let message = HandedOverSocket(socket: socket, listenerID: acceptor.listenerID, peer: peer)
         let receiver = mailroom.handles[target]
         receiver.addToLoad()
-        guard channel.send(message, to: target) == .sent else {
+        guard balance.channel.send(message, to: target) == .sent else {
             receiver.takeFromLoad()
             return false
         }

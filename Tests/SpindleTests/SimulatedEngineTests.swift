@@ -120,14 +120,20 @@ extension EngineTests {
         func connectionLost(_ reason: DisconnectReason) { reasons.add(reason) }
     }
 
-    @Test("a listener that one reactor cannot watch is said and closed there; the others serve")
-    func unwatchedListener() async throws {
+    @Test(
+        "a listener that one reactor cannot watch is said before start returns, and closed there; the others serve",
+        arguments: [AcceptMode.reuseport, .balanced]
+    )
+    func unwatchedListener(mode: AcceptMode) async throws {
         let log = CapturedLog()
-        let simulation = try Simulation(reactors: 2, log: log)
+        let simulation = try Simulation(reactors: 2, log: log) {
+            $0.acceptMode = mode
+            $0.balanceThreshold = 1
+        }
         let address = try simulation.engine.listen(on: .loopback(port: 0)) { Echo($0) }.address
         simulation.network.failNextWatches(with: [.noMemory])
         try await simulation.engine.start()
-        await simulation.wait(for: "it is said") { log.messages.contains { $0.contains("cannot watch the listener") } }
+        #expect(log.messages.contains { $0.contains("cannot watch the listener") })
         let peers = (0..<10).map { _ in simulation.network.connect(to: address) }
         for peer in peers { peer.send("x") }
         await simulation.wait(for: "all are served by the other") { peers.allSatisfy { $0.unreadByteCount == 1 } }
