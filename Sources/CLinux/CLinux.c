@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/perf_event.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -300,6 +301,20 @@ static uint64_t nanoseconds(clockid_t clock) {
 uint64_t cl_monotonic_nanoseconds(void) { return nanoseconds(CLOCK_MONOTONIC); }
 
 uint64_t cl_thread_cpu_nanoseconds(void) { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
+
+// ---- counting ----
+
+int cl_count_tracepoint(int thread, uint64_t tracepoint) {
+    struct perf_event_attr event = {
+        .type = PERF_TYPE_TRACEPOINT,
+        .size = sizeof event,
+        .config = tracepoint,
+        .inherit = 1,
+    };
+    return (int)RESULT(syscall(SYS_perf_event_open, &event, thread, -1, -1, PERF_FLAG_FD_CLOEXEC));
+}
+
+int cl_read_count(int fd, uint64_t *count) { return (int)RESULT(read(fd, count, sizeof *count)); }
 
 // ---- the two things that need one home in the process: the thread-local and the signal handler's state ----
 

@@ -19,6 +19,13 @@ struct BenchFlags: ParsableArguments {
     var server: String?
     @Option(help: "With --connect: the server's process, whose CPU time, memory and context switches are read.")
     var serverPid: Int?
+    @Flag(
+        help: ArgumentHelp(
+            "With --server or --server-pid: count the server's system calls, too. Needs root, and makes each call a "
+                + "little slower, so the CPU time is higher."
+        )
+    )
+    var countCalls = false
     @Option(help: "Connections that are open at once, all together.")
     var connections: Int?
     @Option(help: ArgumentHelp("Bytes of a message, as 64, 64..4KiB, or with weights 64:9,16KiB:1.", valueName: "size"))
@@ -154,6 +161,12 @@ struct BenchFlags: ParsableArguments {
             throw ValidationError("--server starts a server, --connect measures one that runs: give one of them")
         }
         _ = try serverCommand()
+        guard !countCalls || server != nil || serverPid != nil else {
+            throw ValidationError(
+                "--count-calls needs a process to look at: --server, or --connect with --server-pid"
+                    + (connect == nil ? " (those of the built-in server are counted anyway)" : "")
+            )
+        }
         guard let serverPid else { return }
         guard connect != nil else { throw ValidationError("--server-pid is for a server given by --connect") }
         guard ProcessUsage(process: serverPid).read() != nil else {

@@ -148,6 +148,9 @@ struct BenchReport {
 
     private func text(of usage: ServerUsage) -> String {
         var parts = ["\(percent(usage.cpu / result.elapsed)) of a CPU"]
+        if let calls = usage.systemCalls {
+            parts.append("\(fixed(Double(calls) / Double(max(result.messages, 1)), 3)) system calls per message")
+        }
         if let bytes = usage.residentBytes { parts.append("\(ByteSize.text((bytes >> 20) << 20)) resident") }
         if let voluntary = usage.voluntarySwitches, let involuntary = usage.involuntarySwitches {
             parts.append("\(voluntary) context switches by itself and \(involuntary) by others")
@@ -257,6 +260,7 @@ struct BenchReport {
             .init("residentBytes", .integer(usage.residentBytes)),
             .init("voluntaryContextSwitches", .integer(usage.voluntarySwitches)),
             .init("involuntaryContextSwitches", .integer(usage.involuntarySwitches)),
+            .init("systemCalls", .integer(usage.systemCalls)),
         ])
     }
 

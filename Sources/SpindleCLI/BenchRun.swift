@@ -217,7 +217,10 @@ struct BenchRun {
             showing.cancel()
             Console.progress("")
         }
-        let usage = process.map { ProcessUsage(process: $0) }
+        let counts = flags.countCalls
+        let usage = try CommandFailure.translate {
+            try process.map { try counts ? ProcessUsage(process: $0).countingCalls() : ProcessUsage(process: $0) }
+        }
         guard setup.parts == 1 else {
             let words = partWords(plan)
             return try await GeneratorFleet(

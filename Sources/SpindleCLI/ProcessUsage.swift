@@ -1,21 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SpindleCore
 import SpindleLoad
+import SpindleSystem
 import SpindleTopology
 
 /// Reads what a process has used so far. proc(5).
 struct ProcessUsage: Sendable {
     let process: Int
     let files: SystemFiles
+    /// Counts the system calls of its threads; nil when nobody asked.
+    let calls: SystemCallCounter?
 
-    init(process: Int, files: SystemFiles = SystemFiles()) {
+    init(process: Int, files: SystemFiles = SystemFiles(), calls: SystemCallCounter? = nil) {
         self.process = process
         self.files = files
+        self.calls = calls
+    }
+
+    /// The same, with its system calls from now on. They cost a little more then, so the CPU time is a little higher.
+    func countingCalls() throws -> ProcessUsage {
+        guard let text = SystemCallCounter.tracepointFiles.lazy.compactMap(text).first,
+            let tracepoint = UInt64(text.prefix { $0 != "\n" })
+        else { throw CallsFailure.noTracepoint }
+        do throws(Errno) {
+            var before = threads
+            for _ in 0..<10 {
+                let calls = try SystemCallCounter(threads: before.compactMap { Int32($0) }, tracepoint: tracepoint)
+                let after = threads
+                // One that came meanwhile is counted or not, depending on who started it: again, then.
+                if after == before { return ProcessUsage(process: process, files: files, calls: calls) }
+                before = after
+            }
+        } catch { throw CallsFailure.refused(error) }
+        throw CallsFailure.restless
+    }
+
+    private var threads: [String] { files.names(in: "/proc/\(process)/task") }
+
+    /// Why system calls can't be counted.
+    enum CallsFailure: Error, Equatable, CustomStringConvertible {
+        case noTracepoint
+        case refused(Errno)
+        case restless
+
+        var description: String {
+            switch self {
+            case .noTracepoint:
+                "--count-calls: the kernel's tracepoints can't be read: as root, "
+                    + "mount -t tracefs none /sys/kernel/tracing"
+            case .refused(let errno):
+                "--count-calls: the kernel refused (\(errno)): run as root, or with CAP_PERFMON, "
+                    + "or set kernel.perf_event_paranoid to -1"
+            case .restless: "--count-calls: the server starts threads all the time, so not all can be counted"
+            }
+        }
     }
 
     /// What all threads have used together; nil when the process is not there.
     func read() -> ServerUsage? {
-        let threads = files.names(in: "/proc/\(process)/task")
+        let threads = threads
         guard !threads.isEmpty else { return nil }
         var usage = ServerUsage(cpu: .zero, voluntarySwitches: 0, involuntarySwitches: 0)
         for thread in threads {
@@ -29,6 +73,7 @@ struct ProcessUsage: Sendable {
         }
         // With those of threads that have ended, though to a hundredth of a second only.
         usage.cpu = max(usage.cpu, ticks(of: text("/proc/\(process)/stat") ?? ""))
+        usage.systemCalls = calls?.read()
         usage.residentBytes = text("/proc/\(process)/status").flatMap { number("VmRSS", in: $0) }.map { $0 << 10 }
         return usage
     }

@@ -17,6 +17,8 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
     // The numbers are those of the kernel's asm-generic tables, which x86-64, Arm and RISC-V share.
     /// Operation not permitted: a firewall rule or a sandbox refused it.
     public static var notPermitted: Errno { Errno(rawValue: 1) }
+    /// No such process or thread.
+    public static var noSuchProcess: Errno { Errno(rawValue: 3) }
     /// A signal arrived first.
     public static var interrupted: Errno { Errno(rawValue: 4) }
     /// Bad descriptor.
@@ -67,7 +69,8 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
     public static var inProgress: Errno { Errno(rawValue: 115) }
 
     private static let names: [Int32: (name: String, meaning: String)] = [
-        1: ("EPERM", "operation not permitted"), 2: ("ENOENT", "no such file"), 4: ("EINTR", "interrupted by a signal"),
+        1: ("EPERM", "operation not permitted"), 2: ("ENOENT", "no such file"),
+        3: ("ESRCH", "no such process"), 4: ("EINTR", "interrupted by a signal"),
         9: ("EBADF", "bad descriptor"), 11: ("EAGAIN", "would block"), 12: ("ENOMEM", "out of memory"),
         13: ("EACCES", "permission denied"), 17: ("EEXIST", "exists already"), 19: ("ENODEV", "no such device"),
         22: ("EINVAL", "invalid argument"), 23: ("ENFILE", "the system has too many open files"),

@@ -6,6 +6,8 @@ public struct ServerUsage: Sendable, Equatable {
     public var cpu: Duration
     /// Times that a thread gave up its CPU, and had it taken away; nil when unknown.
     public var voluntarySwitches: Int?, involuntarySwitches: Int?
+    /// System calls begun, of all threads; nil when they were not counted.
+    public var systemCalls: Int?
     /// Resident memory in bytes; nil when unknown.
     public var residentBytes: Int?
 
@@ -14,11 +16,13 @@ public struct ServerUsage: Sendable, Equatable {
         cpu: Duration,
         voluntarySwitches: Int? = nil,
         involuntarySwitches: Int? = nil,
+        systemCalls: Int? = nil,
         residentBytes: Int? = nil
     ) {
         self.cpu = cpu
         self.voluntarySwitches = voluntarySwitches
         self.involuntarySwitches = involuntarySwitches
+        self.systemCalls = systemCalls
         self.residentBytes = residentBytes
     }
 
@@ -32,6 +36,7 @@ public struct ServerUsage: Sendable, Equatable {
             cpu: cpu - earlier.cpu,
             voluntarySwitches: difference(\.voluntarySwitches),
             involuntarySwitches: difference(\.involuntarySwitches),
+            systemCalls: difference(\.systemCalls),
             residentBytes: residentBytes
         )
     }

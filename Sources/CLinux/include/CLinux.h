@@ -178,6 +178,11 @@ CL_INLINE void cl_relax(void) {
     __asm__ volatile("yield");
 #endif
 }
+/// Opens a counter of how often `thread`, and the threads that it starts from now on, pass the tracepoint with this
+/// number: a descriptor, or -errno. perf_event_open(2).
+int cl_count_tracepoint(int thread, uint64_t tracepoint);
+/// What such a counter counts now, in `count`.
+int cl_read_count(int fd, uint64_t *count);
 CL_INLINE void cl_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 
 /// The reactor that the calling thread runs, or NULL. Written by the reactor alone.

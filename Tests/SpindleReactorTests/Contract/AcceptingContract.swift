@@ -114,7 +114,8 @@ extension Contract {
                     let address = try bench.listen { proto, callback in
                         if callback == .data { proto.transport.write(proto.received) }
                     }
-                    // The clients' descriptors come first; then room for three connections is left.
+                    // The clients' descriptors come first; then room for three connections is left, or one more or
+                    // less: Swift's runtime may open or close a descriptor at any moment.
                     let clients = try (0..<10).map { _ in try bench.connect(to: address) }
                     let next = try #require(DescriptorLimit.reserve())
                     Descriptor.close(next)
@@ -122,12 +123,13 @@ extension Contract {
                     bench.turn("all have an answer") {
                         bench.protocols.count + clients.count { $0.isOver } == 10
                     }
-                    #expect(bench.protocols.count == 3 && bench.counter(.shed) == 7)
+                    let served = bench.protocols.count
+                    #expect((2...4).contains(served) && Int(bench.counter(.shed)) == 10 - served)
                     for client in clients where !client.isOver { client.send("x") }
-                    bench.turn("they echo") { clients.count { $0.text == "x" } == 3 }
+                    bench.turn("they echo") { clients.count { $0.text == "x" } == served }
                     clients.first { $0.text == "x" }?.close()
                     bench.turn("one has left") { bench.counter(.closed) == 1 }
-                    try #require(bench.protocols.count == 3 && bench.counter(.shed) == 7)
+                    #expect(bench.protocols.count == served && Int(bench.counter(.shed)) == 10 - served)
                 }
             }
         }
