@@ -76,6 +76,12 @@ let package = Package(
             path: "Sources/Examples/Echo",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "AsyncEchoExample",
+            dependencies: ["Spindle"],
+            path: "Sources/Examples/AsyncEcho",
+            swiftSettings: settings
+        ),
         tests("SpindleCoreTests", ["SpindleCore"]),
         .target(name: "CSandbox", path: "Tests/CSandbox"),
         tests("SpindleSystemTests", ["SpindleSystem", "SpindleCore", "CSandbox"]),

@@ -31,9 +31,13 @@ struct ReactorThread: Sendable {
         }
         ready.arrive()
         reactor.run()
+        reactor.finishHandlers(within: ReactorThread.handlerGrace)
         reactor.tearDown()
         handle.markStopped()
     }
+
+    /// How long the tasks of connections have to end once they are cancelled and their connections closed.
+    private static var handlerGrace: Duration { .seconds(1) }
 
     /// Pins the thread and sets its memory policy, before anything of the reactor's is touched.
     private func takePlace() {

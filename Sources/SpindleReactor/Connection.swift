@@ -35,6 +35,9 @@ final class Connection: StreamTransport {
     /// that comes after it finds an orderly end.
     var sendError: Errno?
 
+    /// The task that waits for input, when a task reads.
+    var reader: Suspension?
+
     /// How it is to be closed, and the connection behind it, while it is in the close queue.
     var ending: Ending?
     var nextToClose: Connection?

@@ -55,6 +55,8 @@ struct ConnectionState {
         static let outputBroken = Flags(rawValue: 1 << 13)
         /// A protocol was built for it.
         static let served = Flags(rawValue: 1 << 14)
+        /// Input is taken when a task asks for it, and not handed to the protocol.
+        static let pulled = Flags(rawValue: 1 << 15)
 
         /// With none of these, bytes that come in go to the protocol and what it writes to the socket: every echo.
         static let special: Flags = [

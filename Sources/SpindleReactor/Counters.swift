@@ -56,6 +56,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case timersFired
     /// Jobs that ran, local ones and those of other threads.
     case jobsRun
+    /// Steps of Swift tasks that ran, each from where one could go on to where it had to wait.
+    case taskSteps
     /// Messages put into mailboxes.
     case mailSent
     /// Messages taken from mailboxes.

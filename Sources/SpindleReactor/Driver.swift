@@ -65,7 +65,7 @@ public enum ReceiveOutcome {
 
 /// Bytes in a driver's memory. Whoever holds them must be done before the driver is called again.
 @safe public struct LentBytes {
-    let pointer: UnsafeBufferPointer<UInt8>
+    @usableFromInline let pointer: UnsafeBufferPointer<UInt8>
     /// True when the driver knows that no more bytes wait (a short read, epoll(7)).
     let drained: Bool
 

@@ -2,16 +2,24 @@
 
 internal import Synchronization
 
-/// Jobs for a reactor from threads that are no reactors: many producers, one consumer, first in first out.
+/// What a reactor is to run, from other threads.
+enum InboxJob {
+    /// A submitted closure.
+    case closure(@Sendable () throws -> Void)
+    /// A Swift task that can go on there. Never refused but by an inbox that is closed.
+    case task(UnownedJob)
+}
+
+/// Jobs for a reactor from other threads: many producers, one consumer, first in first out.
 ///
 /// A lock-free stack that the consumer takes whole and turns around; since nobody pops a single job there is no
 /// ABA, and a producer that is preempted in the middle blocks nobody.
 // Sendable: the head is atomic; a node belongs to its producer until it is pushed and to the consumer after.
 @safe final class Inbox: @unchecked Sendable {
     @safe private final class Node {
-        let job: @Sendable () throws -> Void
+        let job: InboxJob
         var next: Unmanaged<Node>?
-        init(_ job: @escaping @Sendable () throws -> Void) { self.job = job }
+        init(_ job: InboxJob) { self.job = job }
     }
 
     private let head = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
@@ -27,7 +35,7 @@ internal import Synchronization
 
     /// Adds a job; `.full` when `capacity` jobs wait, unless it is one of the few that must get through. From any
     /// thread.
-    func push(_ job: @escaping @Sendable () throws -> Void, isLimited: Bool = true) -> SubmitResult {
+    func push(_ job: InboxJob, isLimited: Bool = true) -> SubmitResult {
         guard waiting.add(1, ordering: .relaxed).newValue <= capacity || !isLimited else {
             waiting.subtract(1, ordering: .relaxed)
             return unsafe head.load(ordering: .relaxed) == Inbox.closed ? .stopped : .full
@@ -55,17 +63,17 @@ internal import Synchronization
     }
 
     /// The waiting jobs, oldest first. For the consumer.
-    func takeAll() -> [@Sendable () throws -> Void] { unsafe take(leaving: nil) }
+    func takeAll() -> [InboxJob] { unsafe take(leaving: nil) }
 
     /// Takes no more jobs from now on.
     ///
-    /// - Returns: How many waited; they are dropped.
-    func close() -> Int { unsafe take(leaving: Inbox.closed).count }
+    /// - Returns: What waited.
+    func close() -> [InboxJob] { unsafe take(leaving: Inbox.closed) }
 
-    private func take(leaving replacement: UnsafeMutableRawPointer?) -> [@Sendable () throws -> Void] {
+    private func take(leaving replacement: UnsafeMutableRawPointer?) -> [InboxJob] {
         // Looked at first, and not put back after: a job pushed in between would be lost. Only this thread closes.
         guard unsafe head.load(ordering: .relaxed) != Inbox.closed else { return [] }
-        var jobs: [@Sendable () throws -> Void] = []
+        var jobs: [InboxJob] = []
         let top = unsafe head.exchange(replacement, ordering: .acquiring)
         var next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
         while let current = unsafe next {

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Closures that run on their own reactor in a later turn, first in, first out.
+/// What runs on its own reactor in a later turn, first in, first out.
 ///
 /// What was taken is let go of at once, not when the queue runs empty: it may hold a connection or a socket.
-struct JobQueue {
-    typealias Job = () throws -> Void
-
+struct JobQueue<Job> {
     private var jobs: ContiguousArray<Job?> = []
     private var first = 0
 
     var count: Int { jobs.count - first }
     var isEmpty: Bool { first == jobs.count }
 
-    mutating func append(_ job: @escaping Job) { jobs.append(job) }
+    mutating func append(_ job: consuming Job) { jobs.append(job) }
 
     mutating func popFirst() -> Job? {
         guard first < jobs.count else { return nil }
@@ -29,12 +27,16 @@ struct JobQueue {
     }
 }
 
-/// The closures of a reactor, apart by origin, so that neither kind keeps the other waiting.
+/// What a reactor has to run, apart by origin, so that no kind keeps another waiting.
 struct JobQueues {
-    /// Those that the reactor's own callbacks left.
-    var own = JobQueue()
-    /// Those of other threads.
-    var foreign = JobQueue()
+    typealias Closure = () throws -> Void
 
-    var isEmpty: Bool { own.isEmpty && foreign.isEmpty }
+    /// Closures that the reactor's own callbacks left.
+    var own = JobQueue<Closure>()
+    /// Closures of other threads.
+    var foreign = JobQueue<Closure>()
+    /// Swift tasks that can go on here.
+    var tasks = JobQueue<UnownedJob>()
+
+    var isEmpty: Bool { own.isEmpty && foreign.isEmpty && tasks.isEmpty }
 }

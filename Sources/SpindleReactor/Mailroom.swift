@@ -80,7 +80,7 @@ internal import Synchronization
                 guard let ring = existingRing(from: sender, to: receiver) else { continue }
                 counters.add(.mailUndelivered, discardAll(ring, receiver: receiver))
             }
-            counters.add(.mailUndelivered, handles[receiver].inbox.close())
+            handles[receiver].closeInbox()
         }
     }
 

@@ -111,7 +111,9 @@ extension Reactor {
         for connection in table.all where connection.state.phase == .connecting {
             end(connection, .engineStopped, reset: true)
         }
-        loseAllConnections()
+        for connection in table.all where connection.state.isLive && connection.state.flags.contains(.served) {
+            if connection.state.flags.contains(.pulled) { endInput(of: connection) } else { connection.loseConnection() }
+        }
         drained = completion
     }
 

@@ -14,6 +14,7 @@ extension Reactor {
         for index in 0..<count {
             if index + 1 < count { table.prefetch(events[index + 1].token) }
             handle(events[index])
+            if !jobs.tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
             glance(&sinceGlance)
         }
         if leftConnections > 0 { readOn(leftConnections, &sinceGlance) }
@@ -34,6 +35,7 @@ extension Reactor {
             } else if connection.state.flags.contains(.inputWaits) {
                 readInput(of: connection)
             }
+            if !jobs.tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
             glance(&sinceGlance)
         }
     }
@@ -112,6 +114,7 @@ extension Reactor {
 
     /// Hands input to the protocol until there is none, the budget ends, or the protocol has enough.
     private func readInput(of connection: Connection) {
+        guard !connection.state.flags.contains(.pulled) else { return offerInput(of: connection) }
         var budget = configuration.readBudgetBytes
         while connection.state.mayRead {
             guard budget > 0 else {

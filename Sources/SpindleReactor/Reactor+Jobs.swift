@@ -7,7 +7,8 @@ extension Reactor {
         jobs.own.append(body)
     }
 
-    /// Runs what was queued before this phase began; what is added meanwhile waits for the next turn.
+    /// Runs the closures that were queued before this phase began, those that are added meanwhile wait for the next
+    /// turn; then tasks.
     func runJobs() {
         guard !jobs.isEmpty else { return }
         // Both counted before either runs.
@@ -16,6 +17,7 @@ extension Reactor {
         for _ in 0..<count { if let job = jobs.own.popFirst() { guarded("a job", job) } }
         for _ in 0..<foreignCount { if let job = jobs.foreign.popFirst() { guarded("a job", job) } }
         counters.add(.jobsRun, foreignCount + count)
+        runTasks(atMost: configuration.jobBudget)
         recorder.end(.jobs)
     }
 }

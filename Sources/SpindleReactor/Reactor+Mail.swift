@@ -81,7 +81,12 @@ extension Reactor {
         let taken = handle.inbox.takeAll()
         look.taken += taken.count
         counters.add(.inboxJobs, taken.count)
-        for job in taken { jobs.foreign.append(job) }
+        for job in taken {
+            switch job {
+            case .closure(let closure): jobs.foreign.append(closure)
+            case .task(let task): jobs.tasks.append(task)
+            }
+        }
     }
 
     /// Shows this turn's messages to their receivers.

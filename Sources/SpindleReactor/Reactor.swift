@@ -32,6 +32,11 @@ public final class Reactor {
     /// What other threads and reactors reach this reactor by.
     public let handle: ReactorHandle
 
+    /// What code that runs here is isolated to.
+    public let isolation: ReactorActor
+    /// Handlers of connections whose tasks have not ended.
+    var runningHandlers = 0
+
     let mailroom: Mailroom
     @usableFromInline let mailroomKey: MailroomKey
     /// What `outbox` sends into.
@@ -84,6 +89,7 @@ public final class Reactor {
         self.mailroom = mailroom
         mailroomKey = mailroom.key
         handle = mailroom.handles[index]
+        isolation = ReactorActor(handle)
         counters = handle.counters
         doorbell = handle.doorbell
         pool = BufferPool()
@@ -152,6 +158,7 @@ public final class Reactor {
     /// Gives up timers and jobs, and counts the jobs: some may have come from other threads.
     private func discardJobs() {
         counters.add(.mailUndelivered, jobs.own.count + jobs.foreign.count)
+        while let task = jobs.tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }
         // Destroyed here and not in the assignments: what they hold may call back, undelivered messages do.
         var leftTimers = TimerWheel<TimerAction>(currentTick: wheel.currentTick)
         var leftJobs = JobQueues()

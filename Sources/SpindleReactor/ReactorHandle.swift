@@ -31,6 +31,8 @@ public final class ReactorHandle: Sendable {
     private let thread = Atomic<Int32>(0)
     /// Its connections and those on their way to it.
     private let load = Atomic<Int>(0)
+    /// Who runs its tasks when it has stopped.
+    let lateTasks = LateTasks()
     /// What the reactor writes and others look at; on its node.
     private let memory: LineMemory
 
@@ -53,16 +55,16 @@ public final class ReactorHandle: Sendable {
             reactor.callSoon(job)
             return .sent
         }
-        return pushed(inbox.push(job))
+        return pushed(inbox.push(.closure(job)))
     }
 
     /// As `submit`, but never `.full`: for what an engine has to do with its reactors.
     @discardableResult
     package func submitAlways(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
-        pushed(inbox.push(job, isLimited: false))
+        pushed(inbox.push(.closure(job), isLimited: false))
     }
 
-    private func pushed(_ result: SubmitResult) -> SubmitResult {
+    func pushed(_ result: SubmitResult) -> SubmitResult {
         if result == .sent { ring(inboxBit) }
         return result
     }
@@ -106,11 +108,22 @@ public final class ReactorHandle: Sendable {
     /// True once the reactor handles nothing any more.
     var isStopped: Bool { stopped.load(ordering: .acquiring) }
 
-    /// The reactor handles nothing any more. On its thread: jobs that still wait are dropped, and its waker, a
-    /// descriptor, is let go of even while handles live on.
+    /// The reactor handles nothing any more. On its thread: jobs that still wait are dropped, tasks go on elsewhere,
+    /// and its waker, a descriptor, is let go of even while handles live on.
     package func markStopped() {
         stopped.store(true, ordering: .releasing)
-        counters.add(.mailUndelivered, inbox.close())
+        closeInbox()
         waker.withLock { $0 = nil }
+    }
+
+    func closeInbox() {
+        var dropped = 0
+        for job in inbox.close() {
+            switch job {
+            case .closure: dropped += 1
+            case .task(let task): lateTasks.enqueue(task, of: self)
+            }
+        }
+        counters.add(.mailUndelivered, dropped)
     }
 }

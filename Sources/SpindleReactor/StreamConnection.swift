@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+
+/// A TCP connection as an `async` handler sees it: bytes are asked for, and writing waits while too much is unsent.
+///
+/// It belongs to the task that `Engine.serve` started for it and lives on that task's reactor: it is not Sendable, and
+/// no call hops to another thread. One task may read and another of the same reactor write.
+///
+///     try engine.serve(on: .any(port: 7000)) { connection in
+///         while try await connection.read({ connection.write($0) }) != nil {}
+///     }
+///
+/// When the handler returns, what was written is sent and the connection closed; when it throws, the connection is
+/// reset. The end of the peer's bytes is nil from `read`; a connection that broke is a thrown `ConnectionLost`; a
+/// cancelled task is a thrown `CancellationError`. While the engine drains, `read` returns nil and writing still works.
+public final class StreamConnection {
+    let connection: Connection
+    private var budget = PullBudget()
+    private var writer: Suspension?
+    /// Why the connection ended; nil while it has not.
+    private var reason: DisconnectReason?
+    /// The task that the engine started for it: cancelled when the connection has ended.
+    private var handler: Task<Void, Never>?
+
+    init(_ connection: Connection) {
+        self.connection = connection
+        connection.state.flags.insert(.pulled)
+    }
+
+    /// The other end. Readable for ever.
+    public var peerAddress: SocketAddress { connection.peerAddress }
+    /// This end. Readable for ever.
+    public var localAddress: SocketAddress { connection.localAddress }
+    /// Identifies the connection in logs: counted from 1 on each reactor.
+    public var connectionNumber: UInt64 { connection.connectionNumber }
+    /// The reactor that it lives on.
+    public var reactor: ReactorHandle { connection.reactor.handle }
+    /// The bytes that were written and not yet taken by the kernel.
+    public var bufferedByteCount: Int { reason == nil ? connection.bufferedByteCount : 0 }
+    /// False once nothing that is written can arrive.
+    public var isWritable: Bool { reason == nil && connection.isWritable }
+
+    // MARK: Reading
+
+    /// Waits for bytes and shows them to `body`, without a copy.
+    ///
+    /// Bytes that nobody asks for stay in the kernel, which slows the peer down. While more is unsent than the high
+    /// watermark, reading waits, so that an echo is bounded by itself. One task may read at a time.
+    ///
+    /// - Parameter body: Called once with at least 1 byte, at most the engine's receive buffer; valid during the call
+    ///   only. What it writes leaves in one system call when it returns.
+    /// - Returns: What `body` returned; nil when no more bytes come.
+    /// - Throws: `ConnectionLost` when the connection broke, `CancellationError` in a cancelled task, and what `body`
+    ///   throws.
+    @inlinable
+    public nonisolated(nonsending) func read<Result>(
+        _ body: (Span<UInt8>) throws -> Result
+    ) async throws -> Result? {
+        while true {
+            switch try pull() {
+            case .bytes(let lent):
+                defer { pullEnded() }
+                return try body(unsafe lent.pointer.span)
+            case .end: return nil
+            case .none: try await waitForInput()
+            }
+        }
+    }
+
+    /// Waits for bytes and returns a copy of them, which may be kept and sent to other reactors.
+    ///
+    /// - Returns: At least 1 byte; nil when no more bytes come.
+    /// - Throws: As `read(_:)`.
+    public nonisolated(nonsending) func read() async throws -> ByteChunk? {
+        try await read { [connection] in ByteChunk(copying: $0, from: connection.reactor.pool) }
+    }
+
+    @usableFromInline
+    func pull() throws -> PullOutcome {
+        if let reason { try endOfReading(reason) }
+        guard reason == nil else { return .end }
+        let outcome = connection.reactor.pull(from: connection, &budget)
+        // Closing has begun on this side, and nothing is going to be read.
+        if case .none = outcome, connection.state.phase != .open { return .end }
+        return outcome
+    }
+
+    @usableFromInline
+    func pullEnded() { if reason == nil { connection.reactor.pullEnded() } }
+
+    /// Throws what the end of the connection means for who reads; an orderly one is the end of the bytes.
+    private func endOfReading(_ reason: DisconnectReason) throws {
+        if Task.isCancelled { throw CancellationError() }
+        if case .done = reason { return }
+        throw ConnectionLost(reason: reason)
+    }
+
+    @usableFromInline
+    nonisolated(nonsending) func waitForInput() async throws {
+        try await wait { [connection] in connection.reactor.awaitInput(of: connection, $0) }
+    }
+
+    // MARK: Writing
+
+    /// Sends `bytes`, in order, without waiting: for the closure of `read`, which waits by itself.
+    ///
+    /// What can't be sent at once is copied; beyond the hard limit on unsent bytes the connection is aborted. After
+    /// `close`, and when the connection has ended, the bytes are dropped.
+    public func write(_ bytes: Span<UInt8>) {
+        guard reason == nil else { return }
+        beginStep()
+        connection.write(bytes)
+    }
+
+    /// For code that is `async`, where `write` would be the one that waits.
+    private func writeNow(_ bytes: Span<UInt8>) { write(bytes) }
+
+    /// Sends `bytes`, in order, and waits while more is unsent than the high watermark, until it is down at the low one.
+    ///
+    /// - Throws: `ConnectionLost` when the bytes can't be sent any more, `CancellationError` in a cancelled task; some
+    ///   of them may have been sent.
+    public nonisolated(nonsending) func write(_ bytes: Span<UInt8>) async throws {
+        let piece = connection.reactor.configuration.writeHighWatermarkBytes
+        var start = 0
+        repeat {
+            try checkWritable()
+            let end = min(start + piece, bytes.count)
+            writeNow(bytes.extracting(start..<end))
+            start = end
+            try await waitForRoom()
+        } while start < bytes.count
+    }
+
+    /// As `write(_:)` of a span, without copying what has to wait.
+    public nonisolated(nonsending) func write(_ chunk: ByteChunk) async throws {
+        try checkWritable()
+        beginStep()
+        connection.write(chunk)
+        try await waitForRoom()
+    }
+
+    /// Sends the bytes of an array; as `write(_:)` of a span.
+    public nonisolated(nonsending) func write(_ bytes: [UInt8]) async throws { try await write(bytes.span) }
+
+    /// Sends the text as UTF-8; as `write(_:)` of a span.
+    public nonisolated(nonsending) func write(_ text: String) async throws {
+        var text = text
+        text.makeContiguousUTF8()
+        try await write(text.utf8.span)
+    }
+
+    /// Sends what was written, then tells the peer that no more comes; reading goes on.
+    public func closeWriting() {
+        guard reason == nil else { return }
+        connection.loseWriteConnection()
+    }
+
+    /// Sends what was written, then closes: reading ends now. What the return of the handler does.
+    public func close() {
+        guard reason == nil else { return }
+        connection.loseConnection()
+    }
+
+    /// Drops what is unsent and resets. What an error of the handler does.
+    public func abort() {
+        guard reason == nil else { return }
+        connection.abortConnection()
+    }
+
+    /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).
+    public var noDelay: Bool {
+        get { reason == nil && connection.noDelay }
+        set { if reason == nil { connection.noDelay = newValue } }
+    }
+
+    /// SO_KEEPALIVE: true probes a silent peer. Off by default. socket(7).
+    public var keepAlive: Bool {
+        get { reason == nil && connection.keepAlive }
+        set { if reason == nil { connection.keepAlive = newValue } }
+    }
+
+    /// What this step of the task writes leaves when the step ends.
+    private func beginStep() {
+        if connection.reactor.corked == .none { connection.reactor.corked = connection.token }
+    }
+
+    private func checkWritable() throws {
+        if Task.isCancelled { throw CancellationError() }
+        if let reason { throw ConnectionLost(reason: reason) }
+        guard connection.isWritable else { throw ConnectionLost(reason: .done) }
+    }
+
+    private nonisolated(nonsending) func waitForRoom() async throws {
+        while isOverfull {
+            try await wait {
+                precondition(self.writer == nil, "two tasks write to connection \(self.connectionNumber)")
+                self.writer = $0
+            }
+            try checkWritable()
+        }
+    }
+
+    /// True while more is unsent than the high watermark, and it has not come down to the low one.
+    private var isOverfull: Bool {
+        guard reason == nil, connection.queue.byteCount > 0 else { return false }
+        connection.reactor.pullEnded()
+        connection.reactor.settle(connection)
+        return reason == nil && connection.state.flags.contains(.aboveWatermark)
+    }
+
+    // MARK: Waiting
+
+    /// Suspends the task until something has happened, the connection's end or the cancellation of the task included.
+    private nonisolated(nonsending) func wait(_ begin: (Suspension) -> Void) async throws {
+        if Task.isCancelled { throw CancellationError() }
+        // The handler's own task is cancelled by the connection's end alone, which resumes whoever waits.
+        guard !isHandlersTask else { return await Suspension.wait(begin) }
+        let (handle, token) = (connection.reactor.handle, connection.token)
+        await withTaskCancellationHandler {
+            await Suspension.wait(begin)
+        } onCancel: {
+            handle.submitAlways { Reactor.current?.resumeWaiting(token) }
+        }
+        if Task.isCancelled { throw CancellationError() }
+    }
+
+    private var isHandlersTask: Bool {
+        // Only compared: the task that it named may be gone.
+        unsafe withUnsafeCurrentTask { task in unsafe task?.hashValue == handlerIdentity }
+    }
+
+    private var handlerIdentity: Int?
+
+    func resumeWaiting() {
+        connection.reader.take()?.resume()
+        writer.take()?.resume()
+    }
+
+    func resumeWriter() { writer.take()?.resume() }
+
+    // MARK: The handler's task
+
+    func start(_ handle: @escaping Handler) {
+        let reactor = connection.reactor
+        reactor.runningHandlers += 1
+        // Used by the reactor's thread alone: the task is isolated to it.
+        nonisolated(unsafe) let stream = self
+        handler = reactor.isolation.assumeIsolated { isolation in
+            Task { await StreamConnection.run(unsafe stream, handle, isolation) }
+        }
+    }
+
+    /// What serves a connection.
+    public typealias Handler = nonisolated(nonsending) @Sendable (StreamConnection) async throws -> Void
+
+    private static func run(_ stream: StreamConnection, _ handle: Handler, _ isolation: isolated ReactorActor) async {
+        stream.handlerIdentity = unsafe withUnsafeCurrentTask { unsafe $0?.hashValue }
+        do {
+            try await handle(stream)
+            stream.close()
+        } catch {
+            stream.failed(error)
+        }
+        stream.connection.reactor.runningHandlers -= 1
+    }
+
+    private func failed(_ error: any Error) {
+        // The connection is over, and everybody knows it; or the engine stops.
+        guard reason == nil else { return }
+        if error is CancellationError { return abort() }
+        let reactor = connection.reactor
+        reactor.counters.add(.failedCallbacks)
+        reactor.write(.error, "a handler threw \(error)", about: connection)
+        reactor.end(connection, .failed(error), reset: true)
+    }
+
+    func ended(_ reason: DisconnectReason) {
+        self.reason = reason
+        resumeWaiting()
+        if case .engineStopped = reason { handler?.cancel() }
+    }
+}
+
+/// The connection of an `async` handler has ended, and not in order.
+public struct ConnectionLost: Error, CustomStringConvertible {
+    /// Why.
+    public let reason: DisconnectReason
+    /// One line for a log.
+    public var description: String { "the connection ended: \(reason)" }
+}
+
+/// Stands for a handler's task among the protocols of connections: it only passes on what the task has to know.
+package final class HandlerProtocol: StreamProtocol {
+    private let stream: StreamConnection
+    private let handle: StreamConnection.Handler
+
+    /// Traps when the transport is not a reactor's.
+    package init(_ transport: any StreamTransport, _ handle: @escaping StreamConnection.Handler) {
+        guard let connection = transport as? Connection else {
+            preconditionFailure("a handler serves connections of reactors, not \(type(of: transport))")
+        }
+        stream = StreamConnection(connection)
+        self.handle = handle
+    }
+
+    package var transport: any StreamTransport { stream.connection }
+    package func connectionMade() { stream.start(handle) }
+    package func dataReceived(_ bytes: Span<UInt8>) {}
+    package func lowWatermarkReached() { stream.resumeWriter() }
+    package func connectionLost(_ reason: DisconnectReason) { stream.ended(reason) }
+    func resumeWaiting() { stream.resumeWaiting() }
+}
