@@ -19,8 +19,11 @@ static _Thread_local struct {
 } route;
 
 static _Atomic(enqueue_hook) hook_before;
+static _Atomic(ct_claim) claim;
 
 static SWIFT_CC void on_enqueue(void *job, enqueue original) {
+    ct_claim take = atomic_load_explicit(&claim, memory_order_relaxed);
+    if (take && take(job)) return;
     if (route.take) return route.take(route.context, job);
     enqueue_hook before = atomic_load_explicit(&hook_before, memory_order_acquire);
     if (before) return before(job, original);
@@ -35,11 +38,20 @@ static void install(void) {
                                         __ATOMIC_ACQUIRE));
 }
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+void ct_set_claim(ct_claim take) {
+    pthread_once(&once, install);
+    atomic_store(&claim, take);
+}
+
 void ct_set_route(ct_route take, void *context) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
     route.take = take;
     route.context = context;
 }
+
+extern SWIFT_CC void *swift_task_getCurrent(void);
+void *ct_current_task(void) { return swift_task_getCurrent(); }
 
 void ct_give_to_pool(void *job) { swift_task_enqueueGlobal(job); }

@@ -37,6 +37,9 @@ final class Connection: StreamTransport {
 
     /// The task that waits for input, when a task reads.
     var reader: Suspension?
+    /// What a task has read in the turn with this number: others want to be served, too.
+    var pulledBytes = 0
+    var pulledTurn: UInt64 = 0
 
     /// How it is to be closed, and the connection behind it, while it is in the close queue.
     var ending: Ending?

@@ -4,26 +4,35 @@
 ///
 /// What was taken is let go of at once, not when the queue runs empty: it may hold a connection or a socket.
 struct JobQueue<Job> {
+    /// A ring; its length is a power of two, or 0.
     private var jobs: ContiguousArray<Job?> = []
     private var first = 0
+    private(set) var count = 0
 
-    var count: Int { jobs.count - first }
-    var isEmpty: Bool { first == jobs.count }
+    var isEmpty: Bool { count == 0 }
 
-    mutating func append(_ job: consuming Job) { jobs.append(job) }
+    mutating func append(_ job: consuming Job) {
+        if count == jobs.count { resize(to: max(16, jobs.count * 2)) }
+        jobs[(first + count) & (jobs.count - 1)] = job
+        count += 1
+    }
 
     mutating func popFirst() -> Job? {
-        guard first < jobs.count else { return nil }
+        guard count > 0 else { return nil }
         let job = jobs[first].take()
-        first += 1
-        if first == jobs.count {
-            jobs.removeAll(keepingCapacity: jobs.count <= 4096)
-            first = 0
-        } else if first >= 4096, first * 2 > jobs.count {
-            jobs.removeFirst(first)
-            first = 0
-        }
+        first = (first + 1) & (jobs.count - 1)
+        count -= 1
+        // A flood's room is given back.
+        if count == 0, jobs.count > 4096 { resize(to: 4096) }
         return job
+    }
+
+    private mutating func resize(to capacity: Int) {
+        var resized = ContiguousArray<Job?>()
+        resized.reserveCapacity(capacity)
+        for offset in 0..<count { resized.append(jobs[(first + offset) & (jobs.count - 1)].take()) }
+        while resized.count < capacity { resized.append(nil) }
+        (jobs, first) = (resized, 0)
     }
 }
 

@@ -33,10 +33,7 @@ final class LateTasks: Sendable {
     private func run(_ handle: ReactorHandle) {
         while let task = next() {
             runner.store(SystemThread.currentID, ordering: .relaxed)
-            unsafe task.runSynchronously(
-                isolatedTo: handle.asUnownedSerialExecutor(),
-                taskExecutor: handle.asUnownedTaskExecutor()
-            )
+            handle.run(task)
             runner.store(0, ordering: .relaxed)
         }
     }

@@ -17,55 +17,85 @@ enum PullOutcome {
 ///
 /// The kernel keeps what nobody has asked for. An event only resumes the task that waits, whose step runs right after
 /// it: the bytes go from the kernel to the reactor's buffer and from there to the task, once each.
+extension Connection {
+    /// Takes bytes for a task that asks for them, at most what it may still read in this turn.
+    func pull() -> PullOutcome {
+        guard state.mayRead, state.flags.contains(.inputWaits) else {
+            // Closing has begun on this side, and nothing is going to be read; or the end was read already.
+            return state.phase != .open || state.flags.contains(.inputEnded) ? .end : .none
+        }
+        let turn = reactor.counters[.turns]
+        if pulledTurn != turn { (pulledTurn, pulledBytes) = (turn, 0) }
+        let limit = reactor.configuration.readBudgetBytes - pulledBytes
+        guard limit > 0 else {
+            reactor.counters.add(.readBudgetExhausted)
+            return .none
+        }
+        if reactor.corked != .none { reactor.sendWhatTaskWrote() }
+        reactor.counters.add(.receives)
+        switch reactor.driver.receive(from: handle, limit: limit) {
+        case .bytes(let lent):
+            let count = unsafe lent.pointer.count
+            pulledBytes += count
+            reactor.counters.add(.bytesReceived, count)
+            reactor.counters.add(.messages)
+            lastActivity = reactor.now.nanoseconds
+            if lent.drained, state.flags.isDisjoint(with: [.inputIsFinal, .inputHasUrgent]) {
+                state.flags.remove(.inputWaits)
+            }
+            reactor.corked = token
+            return .bytes(lent)
+        case .wouldBlock:
+            state.flags.subtract([.inputWaits, .inputHasUrgent])
+            if let errno = sendError { reactor.end(self, brokenBy: errno) }
+            return .none
+        case .endOfStream: return pullEnd()
+        case .failed(let errno):
+            reactor.end(self, brokenBy: sendError ?? errno)
+            return .none
+        }
+    }
+
+    @inline(never)
+    private func pullEnd() -> PullOutcome {
+        if let errno = sendError {
+            reactor.end(self, brokenBy: errno)
+            return .none
+        }
+        state.flags.subtract(.inputWaits)
+        state.flags.insert(.inputEnded)
+        reactor.settleLater(self)
+        return .end
+    }
+
+    /// The task has seen the bytes: what it wrote meanwhile leaves.
+    func pullEnded() {
+        guard reactor.corked == token else { return }
+        if state.isLive { sendCork() } else { reactor.cork.removeAll() }
+        reactor.corked = .none
+        reactor.settle(self)
+    }
+
+    /// What a step of a task writes from now on leaves when the step ends, as with a callback.
+    func beginStep() { if reactor.corked == .none { reactor.corked = token } }
+
+    /// Has `reader` resumed when input can be had: after an event, or in the next turn when it waits already.
+    func awaitInput(_ reader: Suspension) {
+        precondition(self.reader == nil, "two tasks read from connection \(connectionNumber)")
+        self.reader = reader
+        if state.flags.contains(.inputWaits) { reactor.readLaterIfNeeded(self) }
+    }
+}
+
 extension Reactor {
     /// Input has come, or the end.
     func offerInput(of connection: Connection) {
         connection.state.flags.insert(.inputWaits)
-        if let reader = connection.reader.take() { return reader.resume() }
+        if let reader = connection.reader.take() { return resume(reader) }
         // Nobody reads: a connection that broke is noticed all the same.
         guard connection.state.flags.contains(.inputIsFinal) else { return }
-        if let errno = connection.sendError ?? driver.takeError(of: connection.handle) { end(connection, brokenBy: errno) }
-    }
-
-    /// Takes bytes of a connection whose task asks for them, at most what it may still read in this turn.
-    func pull(from connection: Connection, _ budget: inout PullBudget) -> PullOutcome {
-        guard !connection.state.flags.contains(.inputEnded) else { return .end }
-        guard connection.state.mayRead, connection.state.flags.contains(.inputWaits) else { return .none }
-        let limit = budget.left(in: counters[.turns], of: configuration.readBudgetBytes)
-        guard limit > 0 else {
-            counters.add(.readBudgetExhausted)
-            return .none
-        }
-        if corked != .none { sendWhatTaskWrote() }
-        counters.add(.receives)
-        switch driver.receive(from: connection.handle, limit: limit) {
-        case .bytes(let lent):
-            let count = unsafe lent.pointer.count
-            budget.used += count
-            counters.add(.bytesReceived, count)
-            counters.add(.messages)
-            connection.lastActivity = now.nanoseconds
-            if lent.drained, connection.state.flags.isDisjoint(with: [.inputIsFinal, .inputHasUrgent]) {
-                connection.state.flags.remove(.inputWaits)
-            }
-            corked = connection.token
-            return .bytes(lent)
-        case .wouldBlock:
-            if let errno = connection.sendError { end(connection, brokenBy: errno) }
-            connection.state.flags.subtract([.inputWaits, .inputHasUrgent])
-            return .none
-        case .endOfStream:
-            if let errno = connection.sendError {
-                end(connection, brokenBy: errno)
-                return .none
-            }
-            connection.state.flags.subtract(.inputWaits)
-            connection.state.flags.insert(.inputEnded)
-            settleLater(connection)
-            return .end
-        case .failed(let errno):
-            end(connection, brokenBy: connection.sendError ?? errno)
-            return .none
+        if let errno = connection.sendError ?? driver.takeError(of: connection.handle) {
+            end(connection, brokenBy: errno)
         }
     }
 
@@ -73,28 +103,7 @@ extension Reactor {
     func endInput(of connection: Connection) {
         connection.state.flags.subtract([.inputWaits])
         connection.state.flags.insert(.inputEnded)
-        connection.reader.take()?.resume()
+        if let reader = connection.reader.take() { resume(reader) }
         settleLater(connection)
-    }
-
-    /// The task has seen the bytes: what it wrote meanwhile leaves.
-    func pullEnded() { if corked != .none { sendWhatTaskWrote() } }
-
-    /// Has `reader` resumed when input can be had: after an event, or in the next turn when it waits already.
-    func awaitInput(of connection: Connection, _ reader: Suspension) {
-        precondition(connection.reader == nil, "two tasks read from connection \(connection.connectionNumber)")
-        connection.reader = reader
-        readLaterIfNeeded(connection)
-    }
-}
-
-/// How much a task has read from a connection in one turn: others want to be served, too.
-struct PullBudget {
-    private var turn: UInt64 = .max
-    var used = 0
-
-    mutating func left(in turn: UInt64, of limit: Int) -> Int {
-        if turn != self.turn { (self.turn, used) = (turn, 0) }
-        return limit - used
     }
 }

@@ -36,6 +36,10 @@ public final class Reactor {
     public let isolation: ReactorActor
     /// Handlers of connections whose tasks have not ended.
     var runningHandlers = 0
+    /// The address of the task whose step runs, to be compared; 0 when none does.
+    var runningTask: UInt = 0
+    /// True while a task is resumed that waited here.
+    var isResuming = false
 
     let mailroom: Mailroom
     @usableFromInline let mailroomKey: MailroomKey
@@ -105,6 +109,7 @@ public final class Reactor {
         unsafe uncheckedWheel = TimerWheel(currentTick: Ticks.floor(turnTime))
         handle.attach(driver.waker)
         Reactor.live.add(1, ordering: .relaxed)
+        Reactor.claimTasks()
     }
 
     deinit { Reactor.live.subtract(1, ordering: .relaxed) }

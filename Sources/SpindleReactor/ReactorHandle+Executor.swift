@@ -16,6 +16,20 @@ extension ReactorHandle: SerialExecutor, TaskExecutor {
         if pushed(inbox.push(.task(task), isLimited: false)) == .stopped { lateTasks.enqueue(task, of: self) }
     }
 
+    /// The reactor as an executor: what the runtime compares to see that no hop is needed.
+    public func asUnownedSerialExecutor() -> UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
+
+    /// The reactor as what tasks prefer.
+    public func asUnownedTaskExecutor() -> UnownedTaskExecutor { unsafe UnownedTaskExecutor(ordinary: self) }
+
+    /// Runs a step of a task on the calling thread, which is the reactor's.
+    @inline(__always)
+    func run(_ task: UnownedJob) {
+        // Not as a task executor as well: the runtime takes a task without that preference for one on the wrong
+        // executor then, and has it hop to where it is.
+        unsafe task.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
+    }
+
     /// Traps when the calling thread does not run this reactor: what `assumeIsolated` asks.
     public func checkIsolated() {
         precondition(isCurrent, "reactor \(index) is not what runs on this thread")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import SpindleCore
+internal import SpindleSystem
 
 /// A TCP connection as an `async` handler sees it: bytes are asked for, and writing waits while too much is unsent.
 ///
@@ -16,7 +17,8 @@ public import SpindleCore
 /// cancelled task is a thrown `CancellationError`. While the engine drains, `read` returns nil and writing still works.
 public final class StreamConnection {
     let connection: Connection
-    private var budget = PullBudget()
+    /// The same, for what every message does: not counted.
+    private let borrowed: BorrowedConnection
     private var writer: Suspension?
     /// Why the connection ended; nil while it has not.
     private var reason: DisconnectReason?
@@ -25,6 +27,7 @@ public final class StreamConnection {
 
     init(_ connection: Connection) {
         self.connection = connection
+        borrowed = BorrowedConnection(connection)
         connection.state.flags.insert(.pulled)
     }
 
@@ -78,27 +81,34 @@ public final class StreamConnection {
 
     @usableFromInline
     func pull() throws -> PullOutcome {
-        if let reason { try endOfReading(reason) }
-        guard reason == nil else { return .end }
-        let outcome = connection.reactor.pull(from: connection, &budget)
-        // Closing has begun on this side, and nothing is going to be read.
-        if case .none = outcome, connection.state.phase != .open { return .end }
+        if reason != nil { return try pullAfterEnd() }
+        var outcome = PullOutcome.end
+        borrowed.use { outcome = $0.pull() }
         return outcome
     }
 
     @usableFromInline
-    func pullEnded() { if reason == nil { connection.reactor.pullEnded() } }
+    func pullEnded() { borrowed.use { $0.pullEnded() } }
 
     /// Throws what the end of the connection means for who reads; an orderly one is the end of the bytes.
-    private func endOfReading(_ reason: DisconnectReason) throws {
+    @inline(never)
+    private func pullAfterEnd() throws -> PullOutcome {
         if Task.isCancelled { throw CancellationError() }
-        if case .done = reason { return }
-        throw ConnectionLost(reason: reason)
+        if let reason { if case .done = reason {} else { throw ConnectionLost(reason: reason) } }
+        return .end
     }
 
     @usableFromInline
     nonisolated(nonsending) func waitForInput() async throws {
-        try await wait { [connection] in connection.reactor.awaitInput(of: connection, $0) }
+        // The handler's own task is cancelled by the connection's end alone, which resumes whoever waits.
+        guard handlerIdentity == .current else { return try await waitForInputCancellably() }
+        unsafe await withUnsafeContinuation { continuation in
+            borrowed.use { $0.awaitInput(unsafe Suspension(continuation)) }
+        }
+    }
+
+    private nonisolated(nonsending) func waitForInputCancellably() async throws {
+        try await wait { [connection] in connection.awaitInput($0) }
     }
 
     // MARK: Writing
@@ -109,8 +119,10 @@ public final class StreamConnection {
     /// `close`, and when the connection has ended, the bytes are dropped.
     public func write(_ bytes: Span<UInt8>) {
         guard reason == nil else { return }
-        beginStep()
-        connection.write(bytes)
+        borrowed.use {
+            $0.beginStep()
+            $0.write(bytes)
+        }
     }
 
     /// For code that is `async`, where `write` would be the one that waits.
@@ -135,7 +147,7 @@ public final class StreamConnection {
     /// As `write(_:)` of a span, without copying what has to wait.
     public nonisolated(nonsending) func write(_ chunk: ByteChunk) async throws {
         try checkWritable()
-        beginStep()
+        connection.beginStep()
         connection.write(chunk)
         try await waitForRoom()
     }
@@ -180,11 +192,6 @@ public final class StreamConnection {
         set { if reason == nil { connection.keepAlive = newValue } }
     }
 
-    /// What this step of the task writes leaves when the step ends.
-    private func beginStep() {
-        if connection.reactor.corked == .none { connection.reactor.corked = connection.token }
-    }
-
     private func checkWritable() throws {
         if Task.isCancelled { throw CancellationError() }
         if let reason { throw ConnectionLost(reason: reason) }
@@ -204,7 +211,7 @@ public final class StreamConnection {
     /// True while more is unsent than the high watermark, and it has not come down to the low one.
     private var isOverfull: Bool {
         guard reason == nil, connection.queue.byteCount > 0 else { return false }
-        connection.reactor.pullEnded()
+        connection.pullEnded()
         connection.reactor.settle(connection)
         return reason == nil && connection.state.flags.contains(.aboveWatermark)
     }
@@ -214,30 +221,33 @@ public final class StreamConnection {
     /// Suspends the task until something has happened, the connection's end or the cancellation of the task included.
     private nonisolated(nonsending) func wait(_ begin: (Suspension) -> Void) async throws {
         if Task.isCancelled { throw CancellationError() }
-        // The handler's own task is cancelled by the connection's end alone, which resumes whoever waits.
-        guard !isHandlersTask else { return await Suspension.wait(begin) }
+        guard handlerIdentity != .current else { return await Suspension.wait(begin) }
+        await waitCancellably(begin)
+        if Task.isCancelled { throw CancellationError() }
+    }
+
+    /// Isolated explicitly: the closure of `withTaskCancellationHandler` would hop to Swift's pool otherwise.
+    private func waitCancellably(
+        _ begin: (Suspension) -> Void,
+        isolation: isolated (any Actor)? = #isolation
+    ) async {
         let (handle, token) = (connection.reactor.handle, connection.token)
         await withTaskCancellationHandler {
+            _ = isolation
             await Suspension.wait(begin)
         } onCancel: {
             handle.submitAlways { Reactor.current?.resumeWaiting(token) }
         }
-        if Task.isCancelled { throw CancellationError() }
     }
 
-    private var isHandlersTask: Bool {
-        // Only compared: the task that it named may be gone.
-        unsafe withUnsafeCurrentTask { task in unsafe task?.hashValue == handlerIdentity }
-    }
-
-    private var handlerIdentity: Int?
+    private var handlerIdentity = TaskIdentity.none
 
     func resumeWaiting() {
-        connection.reader.take()?.resume()
-        writer.take()?.resume()
+        if let reader = connection.reader.take() { connection.reactor.resume(reader) }
+        resumeWriter()
     }
 
-    func resumeWriter() { writer.take()?.resume() }
+    func resumeWriter() { if let writer = writer.take() { connection.reactor.resume(writer) } }
 
     // MARK: The handler's task
 
@@ -255,7 +265,7 @@ public final class StreamConnection {
     public typealias Handler = nonisolated(nonsending) @Sendable (StreamConnection) async throws -> Void
 
     private static func run(_ stream: StreamConnection, _ handle: Handler, _ isolation: isolated ReactorActor) async {
-        stream.handlerIdentity = unsafe withUnsafeCurrentTask { unsafe $0?.hashValue }
+        stream.handlerIdentity = .current
         do {
             try await handle(stream)
             stream.close()

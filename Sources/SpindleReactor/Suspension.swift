@@ -7,10 +7,10 @@
 
     /// Suspends the calling task; `body` puts it where those look who are to resume it.
     static nonisolated(nonsending) func wait(_ body: (Suspension) -> Void) async {
-        unsafe await withUnsafeContinuation { continuation in body(unsafe Suspension(continuation: continuation)) }
+        unsafe await withUnsafeContinuation { continuation in body(unsafe Suspension(continuation)) }
     }
 
-    private init(continuation: UnsafeContinuation<Void, Never>) { unsafe self.continuation = unsafe continuation }
+    @unsafe init(_ continuation: UnsafeContinuation<Void, Never>) { unsafe self.continuation = unsafe continuation }
 
     func resume() { unsafe continuation.resume() }
 }
