@@ -112,7 +112,11 @@ extension Reactor {
             end(connection, .engineStopped, reset: true)
         }
         for connection in table.all where connection.state.isLive && connection.state.flags.contains(.served) {
-            if connection.state.flags.contains(.pulled) { endInput(of: connection) } else { connection.loseConnection() }
+            if connection.state.flags.contains(.pulled) {
+                endInput(of: connection)
+            } else {
+                connection.loseConnection()
+            }
         }
         drained = completion
     }

@@ -247,6 +247,9 @@ public final class StreamConnection {
         resumeWriter()
     }
 
+    /// True while a task waits for bytes. For tests.
+    package var isRead: Bool { connection.reader != nil }
+
     func resumeWriter() { if let writer = writer.take() { connection.reactor.resume(writer) } }
 
     // MARK: The handler's task

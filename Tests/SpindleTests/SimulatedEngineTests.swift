@@ -47,6 +47,16 @@ extension EngineTests {
             Issue.record("never came true: \(what)", sourceLocation: sourceLocation)
         }
 
+        /// What a peer gets until the server's end.
+        func everything(from peer: SimulatedPeer) async -> [UInt8] {
+            var received: [UInt8] = []
+            await wait(for: "the end") {
+                received += peer.receive()
+                return peer.isAtEnd || peer.error != nil
+            }
+            return received
+        }
+
         /// Stops, and holds the network against what is left: nothing.
         func finish(sourceLocation: SourceLocation = #_sourceLocation) async {
             await engine.stop(deadline: .zero)

@@ -40,7 +40,7 @@ struct InboxTests {
                 seen.add(number)
                 handle.submit { seen.add(number + 10) }
                 // As another thread would: not on the reactor's own way.
-                _ = inbox.push { seen.add(number + 20) }
+                _ = inbox.push(.closure { seen.add(number + 20) })
                 handle.ring(handle.inboxBit)
             }
         }
@@ -126,14 +126,14 @@ struct InboxTests {
     @Test("a closed inbox answers that it has stopped, however often it is asked")
     func closedAnswers() {
         let inbox = Inbox(capacity: 2)
-        #expect(inbox.push {} == .sent)
-        #expect(inbox.push {} == .sent)
-        #expect(inbox.push {} == .full)
-        #expect(inbox.close() == 2)
-        for _ in 0..<5 { #expect(inbox.push {} == .stopped) }
+        #expect(inbox.push(.closure {}) == .sent)
+        #expect(inbox.push(.closure {}) == .sent)
+        #expect(inbox.push(.closure {}) == .full)
+        #expect(inbox.close().count == 2)
+        for _ in 0..<5 { #expect(inbox.push(.closure {}) == .stopped) }
         #expect(inbox.takeAll().isEmpty)
-        #expect(inbox.close() == 0)
-        #expect(inbox.push {} == .stopped)
+        #expect(inbox.close().isEmpty)
+        #expect(inbox.push(.closure {}) == .stopped)
     }
 
     @Test("jobs that are dropped with the inbox give up what they hold")
@@ -143,7 +143,7 @@ struct InboxTests {
             let inbox = Inbox(capacity: 10)
             for _ in 0..<5 {
                 let tracked = Tracked(live)
-                #expect(inbox.push { withExtendedLifetime(tracked) {} } == .sent)
+                #expect(inbox.push(.closure { withExtendedLifetime(tracked) {} }) == .sent)
             }
             #expect(live.value == 5)
         }
@@ -160,19 +160,19 @@ struct InboxTests {
                 if thread < 4 {
                     while true {
                         let tracked = Tracked(live)
-                        let answer = inbox.push { withExtendedLifetime(tracked) { ran.increment() } }
+                        let answer = inbox.push(.closure { withExtendedLifetime(tracked) { ran.increment() } })
                         if answer == .sent { accepted.increment() }
                         if answer == .stopped { return }
                         if answer == .full { SystemThread.yield() }
                     }
                 } else {
-                    while ran.value < 2_000 { for job in inbox.takeAll() { try? job() } }
-                    dropped.add(inbox.close())
+                    while ran.value < 2_000 { for case .closure(let job) in inbox.takeAll() { try? job() } }
+                    dropped.add(inbox.close().count)
                 }
             }
             #expect(accepted.value == ran.value + dropped.value)
             #expect(live.value == 0)
-            #expect(inbox.push {} == .stopped)
+            #expect(inbox.push(.closure {}) == .stopped)
         }
     }
 
