@@ -6,6 +6,8 @@ internal import SpindleCore
 enum TimerAction {
     case call(() throws -> Void)
     case repeating(RepeatingTimer)
+    /// Lets a task go on that sleeps.
+    case resume(Suspension)
     /// Looks at the connection's deadlines.
     case connection(EventToken)
     /// Lets a listener try again.
@@ -71,6 +73,7 @@ extension Reactor {
         switch action {
         case .call(let body): guarded("a timer", body)
         case .repeating(let timer): timer.fire()
+        case .resume(let task): resume(task)
         case .connection(let token):
             table.resolve(token)?.use { checkDeadlines(of: $0) }
         case .listener(let acceptor):

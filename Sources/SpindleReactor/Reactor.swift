@@ -163,11 +163,10 @@ public final class Reactor {
     /// Gives up timers and jobs, and counts the jobs: some may have come from other threads.
     private func discardJobs() {
         counters.add(.mailUndelivered, jobs.own.count + jobs.foreign.count)
+        for case .resume(let task) in wheel.takeAll() { resume(task) }
         while let task = jobs.tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }
-        // Destroyed here and not in the assignments: what they hold may call back, undelivered messages do.
-        var leftTimers = TimerWheel<TimerAction>(currentTick: wheel.currentTick)
+        // Destroyed here and not in the assignment: what they hold may call back, undelivered messages do.
         var leftJobs = JobQueues()
-        swap(&leftTimers, &wheel)
         swap(&leftJobs, &jobs)
     }
 

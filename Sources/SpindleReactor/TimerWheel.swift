@@ -13,7 +13,7 @@
 /// Wheels" (1987).
 struct TimerWheel<Payload> {
     /// Names one scheduling; stale after the timer fired or was cancelled.
-    struct ID: Equatable {
+    struct ID: Equatable, Sendable {
         fileprivate let index: Int32
         fileprivate let generation: UInt32
         static var none: ID { ID(index: -1, generation: 0) }
@@ -177,6 +177,13 @@ struct TimerWheel<Payload> {
         if previous >= 0 { nodes[Int(previous)].next = next } else { heads[list] = next }
         if next >= 0 { nodes[Int(next)].previous = previous } else { tails[list] = previous }
         if heads[list] < 0, list < Self.expired { occupied[list / 64] &= ~(1 << UInt64(list & 63)) }
+    }
+
+    /// Takes out everything that is scheduled, in no order.
+    mutating func takeAll() -> [Payload] {
+        let all = nodes.compactMap(\.payload)
+        self = TimerWheel(currentTick: currentTick)
+        return all
     }
 
     private mutating func release(_ index: Int32) -> Payload? {
