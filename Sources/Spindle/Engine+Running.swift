@@ -154,8 +154,13 @@ extension Engine {
 
     /// Ends a stop that is under way without waiting for connections any longer, or stops at once.
     public func stopNow() async {
-        state.withLock { if $0.phase != .idle { $0.hurry = true } }
-        for handle in reactors { Engine.submit({ $0.endAllConnections() }, to: handle) }
+        // What an idle engine's reactors are given they do first thing after the next start.
+        let handles = state.withLock { state in
+            guard state.phase != .idle else { return [ReactorHandle]() }
+            state.hurry = true
+            return state.mailroom.handles
+        }
+        for handle in handles { Engine.submit({ $0.endAllConnections() }, to: handle) }
         await stop(deadline: .zero)
     }
 

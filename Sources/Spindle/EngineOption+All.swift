@@ -203,7 +203,7 @@ extension EngineOption {
             "job-budget",
             \.limits.jobBudget,
             in: 1...(1 << 30),
-            summary: "Local jobs that run in a turn, and as many of other threads.",
+            summary: "Local jobs that run in a turn, as many of other threads, and as many steps of Swift tasks.",
             tradeOff: "Less lets input come between them."
         ),
         .size(

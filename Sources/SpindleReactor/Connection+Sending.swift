@@ -100,7 +100,8 @@ extension Connection {
     /// Input that came before the break is still delivered, then the end is told with this error.
     @inline(never)
     private func sendFailed(_ errno: Errno) {
-        reactor.cork.removeAll()
+        // It may be another connection's, whose callback writes to this one.
+        if reactor.corked == token { reactor.cork.removeAll() }
         guard state.mayRead else { return reactor.end(self, brokenBy: errno) }
         if sendError == nil { sendError = errno }
         reactor.dropOutput(of: self)

@@ -37,9 +37,12 @@ final class Connection: StreamTransport {
 
     /// The task that waits for input, when a task reads.
     var reader: Suspension?
-    /// What a task has read in the turn with this number: others want to be served, too.
+    /// Tasks are shown no more input: the engine drains.
+    var withholdsInput = false
+    /// What a task has read and written in the turn with this number: others want to be served, too.
     var pulledBytes = 0
-    var pulledTurn: UInt64 = 0
+    var pushedBytes = 0
+    var taskTurn: UInt64 = 0
 
     /// How it is to be closed, and the connection behind it, while it is in the close queue.
     var ending: Ending?

@@ -20,18 +20,18 @@ enum PullOutcome {
 extension Connection {
     /// Takes bytes for a task that asks for them, at most what it may still read in this turn.
     func pull() -> PullOutcome {
-        guard state.mayRead, state.flags.contains(.inputWaits) else {
-            // Closing has begun on this side, and nothing is going to be read; or the end was read already.
-            return state.phase != .open || state.flags.contains(.inputEnded) ? .end : .none
+        reactor.preconditionCurrent()
+        if reactor.isRunningStep, reactor.corked != .none { reactor.sendWhatTaskWrote() }
+        guard mayPull else {
+            // This side closes, or the end was read. A connection that broke is none of it: its error follows.
+            return state.phase == .draining || state.flags.contains(.inputEnded) || withholdsInput ? .end : .none
         }
-        let turn = reactor.counters[.turns]
-        if pulledTurn != turn { (pulledTurn, pulledBytes) = (turn, 0) }
+        beginShare()
         let limit = reactor.configuration.readBudgetBytes - pulledBytes
         guard limit > 0 else {
             reactor.counters.add(.readBudgetExhausted)
             return .none
         }
-        if reactor.corked != .none { reactor.sendWhatTaskWrote() }
         reactor.counters.add(.receives)
         switch reactor.driver.receive(from: handle, limit: limit) {
         case .bytes(let lent):
@@ -43,7 +43,8 @@ extension Connection {
             if lent.drained, state.flags.isDisjoint(with: [.inputIsFinal, .inputHasUrgent]) {
                 state.flags.remove(.inputWaits)
             }
-            reactor.corked = token
+            // Within a callback, by `Task.immediate`, the cork is the callback's.
+            if reactor.isRunningStep { reactor.corked = token }
             return .bytes(lent)
         case .wouldBlock:
             state.flags.subtract([.inputWaits, .inputHasUrgent])
@@ -76,34 +77,57 @@ extension Connection {
         reactor.settle(self)
     }
 
-    /// What a step of a task writes from now on leaves when the step ends, as with a callback.
-    func beginStep() { if reactor.corked == .none { reactor.corked = token } }
+    /// What a task may read and write in a turn is counted anew in each.
+    private func beginShare() {
+        let turn = reactor.counters[.turns]
+        if taskTurn != turn { (taskTurn, pulledBytes, pushedBytes) = (turn, 0, 0) }
+    }
+
+    /// Counts what a task wrote: true when it was as much as may be read in a turn.
+    func hasHadItsShare(afterWriting count: Int) -> Bool {
+        beginShare()
+        pushedBytes += count
+        return pushedBytes > reactor.configuration.readBudgetBytes
+    }
+
+    /// True when bytes may wait that may be shown. Above the high watermark nothing is.
+    private var mayPull: Bool {
+        state.mayRead && state.flags.contains(.inputWaits) && !state.flags.contains(.aboveWatermark) && !withholdsInput
+    }
+
+    /// What a step of a task writes from now on leaves when the step ends, as with a callback. What a timer or a job
+    /// writes leaves at flush.
+    func beginStep() {
+        reactor.preconditionCurrent()
+        if reactor.isRunningStep, reactor.corked == .none { reactor.corked = token }
+    }
 
     /// Has `reader` resumed when input can be had: after an event, or in the next turn when it waits already.
     func awaitInput(_ reader: Suspension) {
+        reactor.preconditionCurrent()
         precondition(self.reader == nil, "two tasks read from connection \(connectionNumber)")
         self.reader = reader
-        if state.flags.contains(.inputWaits) { reactor.readLaterIfNeeded(self) }
+        if mayPull { reactor.readLaterIfNeeded(self) }
     }
 }
 
 extension Reactor {
     /// Input has come, or the end.
     func offerInput(of connection: Connection) {
+        guard connection.state.isLive else { return }
         connection.state.flags.insert(.inputWaits)
         if let reader = connection.reader.take() { return resume(reader) }
-        // Nobody reads: a connection that broke is noticed all the same.
-        guard connection.state.flags.contains(.inputIsFinal) else { return }
-        if let errno = connection.sendError ?? driver.takeError(of: connection.handle) {
-            end(connection, brokenBy: errno)
-        }
+        // Nobody reads: a connection that broke is noticed all the same. One that only can't be written to ends when
+        // what came before was read.
+        guard connection.state.flags.contains(.inputIsFinal), connection.sendError == nil,
+            let errno = driver.takeError(of: connection.handle)
+        else { return }
+        end(connection, brokenBy: errno)
     }
 
     /// Nothing more is read, as if the peer had ended; what the task writes still goes out.
     func endInput(of connection: Connection) {
-        connection.state.flags.subtract([.inputWaits])
-        connection.state.flags.insert(.inputEnded)
+        connection.withholdsInput = true
         if let reader = connection.reader.take() { resume(reader) }
-        settleLater(connection)
     }
 }

@@ -20,18 +20,18 @@ extension Reactor {
         }
     }
 
-    /// Has tasks that live here stay here: their steps come back to the reactor's list and not to Swift's global pool.
+    /// Has a task that waited here go on here: the runtime gives what is resumed to Swift's global pool, to hop to its
+    /// actor from there.
     ///
-    /// Two kinds would go there by way of the runtime: a task that is resumed (it is given to the pool, to hop to its
-    /// actor from there), and one that calls a function which is isolated to nothing. An executor preference would
-    /// keep both, too, but costs each step two looks into the task's records under a lock: 960 of 3,560 instructions.
+    /// An executor preference would keep it, too, but costs each step two looks into the task's records under a lock:
+    /// 960 instructions of 3,560.
     static func claimTasks() { _ = claim }
 
     private static let claim: Void = unsafe TaskClaim.install { job in
         guard let job = unsafe job, let pointer = unsafe SystemThread.local else { return 0 }
         let task = unsafe unsafeBitCast(job, to: UnownedJob.self)
         return unsafe Unmanaged<Reactor>.fromOpaque(pointer)._withUnsafeGuaranteedRef { reactor in
-            guard reactor.isResuming || reactor.runningTask == UInt(bitPattern: job) else { return 0 }
+            guard reactor.isResuming else { return 0 }
             reactor.isResuming = false
             reactor.jobs.tasks.append(task)
             return 1
@@ -51,11 +51,11 @@ extension Reactor {
         var count = 0
         while count < limit, let task = jobs.tasks.popFirst() {
             count += 1
-            runningTask = unsafe unsafeBitCast(task, to: UInt.self)
+            isRunningStep = true
             handle.run(task)
+            isRunningStep = false
             if corked != .none { sendWhatTaskWrote() }
         }
-        runningTask = 0
         counters.add(.taskSteps, count)
     }
 
@@ -74,13 +74,18 @@ extension Reactor {
         table.resolve(token)?.use { ($0.proto as? HandlerProtocol)?.resumeWaiting() }
     }
 
-    /// Turns until the handlers of connections have ended, their tasks were cancelled, or `limit` has passed.
+    /// Cancels the handlers of connections and turns until they have ended, or `limit` has passed (of the system's
+    /// time: a simulation's may stand still).
     package func finishHandlers(within limit: Duration) {
         perform {
-            let end = driver.now().advanced(by: limit)
-            while runningHandlers > 0, driver.now() < end { turn(maximumWait: 1_000_000) }
-            guard runningHandlers > 0 else { return }
-            let message = "\(runningHandlers) handlers of connections have not ended; they go on elsewhere"
+            for stream in handlers.values { stream.cancel() }
+            let end = SystemClock.now().advanced(by: limit)
+            // It sleeps, too, while it waits for them.
+            isStopped = false
+            while !handlers.isEmpty, SystemClock.now() < end { turn(maximumWait: 1_000_000) }
+            isStopped = true
+            guard !handlers.isEmpty else { return }
+            let message = "\(handlers.count) handlers of connections have not ended; they go on elsewhere"
             log.write(LogRecord(level: .warning, message: message, reactor: index))
         }
     }

@@ -34,10 +34,11 @@ public final class Reactor {
 
     /// What code that runs here is isolated to.
     public let isolation: ReactorActor
-    /// Handlers of connections whose tasks have not ended.
-    var runningHandlers = 0
-    /// The address of the task whose step runs, to be compared; 0 when none does.
-    var runningTask: UInt = 0
+    /// Connections whose handlers have not ended, by number: from a connection's begin to its handler's end.
+    // tidy: allow banned: asked when a handler begins and when it ends, not for an event
+    var handlers: [UInt64: StreamConnection] = [:]
+    /// True while a step of a task runs: what it writes is corked, and leaves when it ends.
+    var isRunningStep = false
     /// True while a task is resumed that waited here.
     var isResuming = false
 
@@ -63,9 +64,9 @@ public final class Reactor {
     @exclusivity(unchecked) var uncheckedOutbox: Outbox
     @exclusivity(unchecked) var uncheckedIntake = MailIntake()
     var lastLogOfAcceptErrors: MonotonicInstant?
-    private(set) var isStopped = false
+    var isStopped = false
     /// Everything ends now: new connections of this side fail at once.
-    var isEnding = false
+    package internal(set) var isEnding = false
     /// Called once when the last connection is closed.
     var drained: (() -> Void)?
     /// Called at the start of every turn: for those who bring something of their own to poll.
@@ -158,16 +159,18 @@ public final class Reactor {
             intake = MailIntake()
             turnHook = nil
         }
+        // Not as this reactor any more: while it is current on this thread, what it lets go of may add tasks.
+        while let task = jobs.tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }
     }
 
     /// Gives up timers and jobs, and counts the jobs: some may have come from other threads.
     private func discardJobs() {
         counters.add(.mailUndelivered, jobs.own.count + jobs.foreign.count)
         for case .resume(let task) in wheel.takeAll() { resume(task) }
-        while let task = jobs.tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }
         // Destroyed here and not in the assignment: what they hold may call back, undelivered messages do.
-        var leftJobs = JobQueues()
-        swap(&leftJobs, &jobs)
+        var left = (own: JobQueue<JobQueues.Closure>(), foreign: JobQueue<JobQueues.Closure>())
+        swap(&left.own, &jobs.own)
+        swap(&left.foreign, &jobs.foreign)
     }
 
     private func beginTurn() {

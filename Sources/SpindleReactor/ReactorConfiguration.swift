@@ -20,7 +20,8 @@ public struct ReactorConfiguration: Sendable, Equatable {
     public var eventsPerMailGlance = 4
     /// Timers that fire in one turn; the rest fires in the next.
     public var timerBudget = 1024
-    /// Local jobs that run in one turn, and as many of other threads; the rest runs in the next.
+    /// Local jobs that run in one turn, as many of other threads, and as many steps of Swift tasks; the rest runs in
+    /// the next.
     public var jobBudget = 1024
 
     /// Unsent bytes of a connection above which it stops reading.

@@ -22,7 +22,7 @@ public final class StreamConnection {
     private var writer: Suspension?
     /// Why the connection ended; nil while it has not.
     private var reason: DisconnectReason?
-    /// The task that the engine started for it: cancelled when the connection has ended.
+    /// The task that the engine started for it: cancelled when the engine stops.
     private var handler: Task<Void, Never>?
 
     init(_ connection: Connection) {
@@ -88,7 +88,7 @@ public final class StreamConnection {
     }
 
     @usableFromInline
-    func pullEnded() { borrowed.use { $0.pullEnded() } }
+    func pullEnded() { borrowed.use { if $0.reactor.isRunningStep { $0.pullEnded() } } }
 
     /// Throws what the end of the connection means for who reads; an orderly one is the end of the bytes.
     @inline(never)
@@ -125,10 +125,27 @@ public final class StreamConnection {
         }
     }
 
+    /// Sends the bytes of an array without waiting; as `write(_:)` of a span.
+    public func write(_ bytes: [UInt8]) { write(bytes.span) }
+
+    /// Sends the text as UTF-8 without waiting; as `write(_:)` of a span.
+    public func write(_ text: String) {
+        var text = text
+        text.makeContiguousUTF8()
+        write(text.utf8.span)
+    }
+
+    /// Sends the chunk without waiting, and without copying it if it has to wait; as `write(_:)` of a span.
+    public func write(_ chunk: ByteChunk) {
+        guard reason == nil else { return }
+        connection.beginStep()
+        connection.write(chunk)
+    }
+
     /// For code that is `async`, where `write` would be the one that waits.
     private func writeNow(_ bytes: Span<UInt8>) { write(bytes) }
 
-    /// Sends `bytes`, in order, and waits while more is unsent than the high watermark, until it is down at the low one.
+    /// Sends `bytes`, in order; waits while more is unsent than the high watermark, until it is down at the low one.
     ///
     /// - Throws: `ConnectionLost` when the bytes can't be sent any more, `CancellationError` in a cancelled task; some
     ///   of them may have been sent.
@@ -139,8 +156,9 @@ public final class StreamConnection {
             try checkWritable()
             let end = min(start + piece, bytes.count)
             writeNow(bytes.extracting(start..<end))
-            start = end
             try await waitForRoom()
+            await letOthersGoOn(after: end - start)
+            start = end
         } while start < bytes.count
     }
 
@@ -150,6 +168,7 @@ public final class StreamConnection {
         connection.beginStep()
         connection.write(chunk)
         try await waitForRoom()
+        await letOthersGoOn(after: chunk.count)
     }
 
     /// Sends the bytes of an array; as `write(_:)` of a span.
@@ -172,6 +191,7 @@ public final class StreamConnection {
     public func close() {
         guard reason == nil else { return }
         connection.loseConnection()
+        resumeWaiting()
     }
 
     /// Drops what is unsent and resets. What an error of the handler does.
@@ -195,7 +215,27 @@ public final class StreamConnection {
     private func checkWritable() throws {
         if Task.isCancelled { throw CancellationError() }
         if let reason { throw ConnectionLost(reason: reason) }
-        guard connection.isWritable else { throw ConnectionLost(reason: .done) }
+        guard connection.isWritable else {
+            if let errno = connection.sendError { throw ConnectionLost(reason: .lost(errno)) }
+            throw ConnectionLost(reason: connection.ending?.reason ?? .done)
+        }
+    }
+
+    /// Lets everything else of the reactor have its turn; the task goes on in the next one.
+    ///
+    /// For long loops. `Task.yield` does it by way of Swift's pool and back.
+    public nonisolated(nonsending) func yield() async {
+        await Suspension.wait { suspension in
+            guard let reactor = Reactor.current else { return suspension.resume() }
+            // A timer that is due already: a reactor that ends resumes them all.
+            _ = reactor.wheel.schedule(at: 0, .resume(suspension))
+        }
+    }
+
+    /// A peer that reads as fast as this side writes would keep the reactor for itself.
+    private nonisolated(nonsending) func letOthersGoOn(after count: Int) async {
+        guard reason == nil, connection.hasHadItsShare(afterWriting: count) else { return }
+        await yield()
     }
 
     private nonisolated(nonsending) func waitForRoom() async throws {
@@ -211,7 +251,12 @@ public final class StreamConnection {
     /// True while more is unsent than the high watermark, and it has not come down to the low one.
     private var isOverfull: Bool {
         guard reason == nil, connection.queue.byteCount > 0 else { return false }
-        connection.pullEnded()
+        guard connection.reactor.isRunningStep else {
+            // A callback runs: it has the cork to itself, and no other may be entered.
+            return connection.queue.byteCount > connection.reactor.configuration.writeHighWatermarkBytes
+        }
+        // Whoever's cork it is: settling may call back.
+        if connection.reactor.corked != .none { connection.reactor.sendWhatTaskWrote() }
         connection.reactor.settle(connection)
         return reason == nil && connection.state.flags.contains(.aboveWatermark)
     }
@@ -256,7 +301,7 @@ public final class StreamConnection {
 
     func start(_ handle: @escaping Handler) {
         let reactor = connection.reactor
-        reactor.runningHandlers += 1
+        reactor.handlers[connectionNumber] = self
         // Used by the reactor's thread alone: the task is isolated to it.
         nonisolated(unsafe) let stream = self
         handler = reactor.isolation.assumeIsolated { isolation in
@@ -275,12 +320,13 @@ public final class StreamConnection {
         } catch {
             stream.failed(error)
         }
-        stream.connection.reactor.runningHandlers -= 1
+        stream.hasEnded()
     }
 
     private func failed(_ error: any Error) {
         // The connection is over, and everybody knows it; or the engine stops.
-        guard reason == nil else { return }
+        guard reason == nil, connection.state.isLive else { return }
+        if let errno = connection.sendError { return connection.reactor.end(connection, brokenBy: errno) }
         if error is CancellationError { return abort() }
         let reactor = connection.reactor
         reactor.counters.add(.failedCallbacks)
@@ -288,10 +334,17 @@ public final class StreamConnection {
         reactor.end(connection, .failed(error), reset: true)
     }
 
+    /// The last thing that the handler's task does. After the reactor has stopped nobody asks any more.
+    private func hasEnded() {
+        if Reactor.current === connection.reactor { connection.reactor.handlers[connectionNumber] = nil }
+    }
+
+    func cancel() { handler?.cancel() }
+
     func ended(_ reason: DisconnectReason) {
         self.reason = reason
         resumeWaiting()
-        if case .engineStopped = reason { handler?.cancel() }
+        if case .engineStopped = reason { cancel() }
     }
 }
 
@@ -321,6 +374,7 @@ package final class HandlerProtocol: StreamProtocol {
     package func connectionMade() { stream.start(handle) }
     package func dataReceived(_ bytes: Span<UInt8>) {}
     package func lowWatermarkReached() { stream.resumeWriter() }
+    package func writeDrained() { stream.resumeWriter() }
     package func connectionLost(_ reason: DisconnectReason) { stream.ended(reason) }
     func resumeWaiting() { stream.resumeWaiting() }
 }

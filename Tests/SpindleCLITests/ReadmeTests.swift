@@ -15,14 +15,15 @@ struct ReadmeTests {
         return text
     }
 
-    @Test("the README's echo server is the example that is built, line for line")
-    func echoServer() throws {
+    @Test("the README's echo servers are the examples that are built, line for line", arguments: ["Echo", "AsyncEcho"])
+    func echoServer(name: String) throws {
         let readme = try text("README.md").split(separator: "\n", omittingEmptySubsequences: false)
-        let start = try #require(readme.firstIndex(of: "```swift"))
+        let starts = readme.indices.filter { readme[$0] == "```swift" }
+        let start = try #require(starts.dropFirst(name == "Echo" ? 0 : 1).first)
         let block = readme[(start + 1)...].prefix { $0 != "```" }.filter { !$0.isEmpty }
         #expect(block.count <= 10)
         // The example takes its port from the command line, and keeps the listener to tell it.
-        let example = try text("Sources/Examples/Echo/main.swift")
+        let example = try text("Sources/Examples/\(name)/main.swift")
             .replacing("let listener = ", with: "").replacing("port: port)", with: "port: 7000)")
             .split(separator: "\n").map(String.init)
         var rest = example[...]

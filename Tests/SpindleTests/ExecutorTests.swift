@@ -50,7 +50,7 @@ extension EngineTests {
         await server.stop()
     }
 
-    @Test("100,000 hops into a reactor that stalls all arrive, those of one task in order")
+    @Test("100,000 hops into a reactor that stalls all arrive, once each")
     func hopsIntoStalledReactor() async throws {
         let server = try engine(reactors: 2)
         try await server.start()

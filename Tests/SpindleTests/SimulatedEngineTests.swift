@@ -266,6 +266,7 @@ extension EngineTests {
                 let given = Int(handles[0].counters[.handedOver])
                 let load = handles[1].connectionLoad
                 if load < given { lacking.add(1, ordering: .relaxed) }
+                await Task.yield()
             }
         }
         for _ in 0..<count { _ = simulation.network.connect(to: address) }
