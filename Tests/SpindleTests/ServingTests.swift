@@ -69,7 +69,7 @@ extension EngineTests {
                 look()
                 await connection.yield()
                 look()
-                // tidy: allow banned: a wait that Swift's own clock ends, on another thread; nothing depends on how long
+                // tidy: allow banned: Swift's own clock ends it, on another thread; how long it takes is nothing to it
                 try await Task.sleep(for: .nanoseconds(1))
                 look()
                 await withTaskGroup(of: Void.self) { group in
