@@ -101,7 +101,7 @@ let package = Package(
             path: "Benchmarks/Sources/Operations",
             swiftSettings: settings
         ),
-        tests("OperationsTests", ["OperationsUnderTest"]),
+        tests("OperationsTests", ["OperationsUnderTest", "Spindle"]),
         tests("SpindleLoadTests", ["SpindleLoad", "Spindle", histogram]),
         tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "SpindleTopology", "Spindle"]),
     ],
