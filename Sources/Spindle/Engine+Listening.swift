@@ -182,7 +182,7 @@ extension Engine {
 
     private func listen(_ listener: PendingListener, _ use: FactoryUse, _ balance: Balance?, on reactor: Reactor) {
         // A stop has begun meanwhile: nobody would end what came.
-        guard !reactor.isEnding, let socket = listener.sockets[reactor.index].take() else { return }
+        guard !reactor.isDraining, let socket = listener.sockets[reactor.index].take() else { return }
         do throws(Errno) {
             try reactor.listen(
                 on: socket,

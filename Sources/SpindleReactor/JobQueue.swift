@@ -36,16 +36,14 @@ struct JobQueue<Job> {
     }
 }
 
-/// What a reactor has to run, apart by origin, so that no kind keeps another waiting.
+/// The closures of a reactor, apart by origin, so that neither kind keeps the other waiting.
 struct JobQueues {
     typealias Closure = () throws -> Void
 
-    /// Closures that the reactor's own callbacks left.
+    /// Those that the reactor's own callbacks left.
     var own = JobQueue<Closure>()
-    /// Closures of other threads.
+    /// Those of other threads.
     var foreign = JobQueue<Closure>()
-    /// Swift tasks that can go on here.
-    var tasks = JobQueue<UnownedJob>()
 
-    var isEmpty: Bool { own.isEmpty && foreign.isEmpty && tasks.isEmpty }
+    var isEmpty: Bool { own.isEmpty && foreign.isEmpty }
 }

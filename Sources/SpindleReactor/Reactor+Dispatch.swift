@@ -14,7 +14,7 @@ extension Reactor {
         for index in 0..<count {
             if index + 1 < count { table.prefetch(events[index + 1].token) }
             handle(events[index])
-            if !jobs.tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
+            if !tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
             glance(&sinceGlance)
         }
         if leftConnections > 0 { readOn(leftConnections, &sinceGlance) }
@@ -35,7 +35,7 @@ extension Reactor {
             } else if connection.state.flags.contains(.inputWaits) {
                 readInput(of: connection)
             }
-            if !jobs.tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
+            if !tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
             glance(&sinceGlance)
         }
     }

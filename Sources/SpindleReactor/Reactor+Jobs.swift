@@ -10,7 +10,7 @@ extension Reactor {
     /// Runs the closures that were queued before this phase began, those that are added meanwhile wait for the next
     /// turn; then tasks.
     func runJobs() {
-        guard !jobs.isEmpty else { return }
+        guard !jobs.isEmpty || !tasks.isEmpty else { return }
         // Both counted before either runs.
         let foreignCount = min(jobs.foreign.count, configuration.jobBudget)
         let count = min(jobs.own.count, configuration.jobBudget)

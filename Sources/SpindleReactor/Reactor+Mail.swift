@@ -84,7 +84,7 @@ extension Reactor {
         for job in taken {
             switch job {
             case .closure(let closure): jobs.foreign.append(closure)
-            case .task(let task): jobs.tasks.append(task)
+            case .task(let task): tasks.append(task)
             }
         }
     }

@@ -25,6 +25,12 @@ extension Reactor {
         @inline(__always) _modify { yield unsafe &uncheckedJobs }
     }
 
+    /// Swift tasks that can go on.
+    var tasks: JobQueue<UnownedJob> {
+        @inline(__always) _read { yield unsafe uncheckedTasks }
+        @inline(__always) _modify { yield unsafe &uncheckedTasks }
+    }
+
     /// What the running callback's connection has written.
     var cork: Cork {
         @inline(__always) _read { yield unsafe uncheckedCork }

@@ -15,7 +15,7 @@ extension Reactor {
         // The mark is set by the reactor itself and taken back before it goes. Not counted as a reference.
         return unsafe Unmanaged<Reactor>.fromOpaque(pointer)._withUnsafeGuaranteedRef { reactor in
             guard reactor.handle === handle else { return false }
-            reactor.jobs.tasks.append(task)
+            reactor.tasks.append(task)
             return true
         }
     }
@@ -33,7 +33,7 @@ extension Reactor {
         return unsafe Unmanaged<Reactor>.fromOpaque(pointer)._withUnsafeGuaranteedRef { reactor in
             guard reactor.isResuming else { return 0 }
             reactor.isResuming = false
-            reactor.jobs.tasks.append(task)
+            reactor.tasks.append(task)
             return 1
         }
     }
@@ -49,7 +49,7 @@ extension Reactor {
     /// Runs so many steps, oldest first, those included that become possible meanwhile.
     func runTasks(atMost limit: Int) {
         var count = 0
-        while count < limit, let task = jobs.tasks.popFirst() {
+        while count < limit, let task = tasks.popFirst() {
             count += 1
             isRunningStep = true
             handle.run(task)
@@ -80,10 +80,7 @@ extension Reactor {
         perform {
             for stream in handlers.values { stream.cancel() }
             let end = SystemClock.now().advanced(by: limit)
-            // It sleeps, too, while it waits for them.
-            isStopped = false
-            while !handlers.isEmpty, SystemClock.now() < end { turn(maximumWait: 1_000_000) }
-            isStopped = true
+            goOn { !handlers.isEmpty && SystemClock.now() < end }
             guard !handlers.isEmpty else { return }
             let message = "\(handlers.count) handlers of connections have not ended; they go on elsewhere"
             log.write(LogRecord(level: .warning, message: message, reactor: index))

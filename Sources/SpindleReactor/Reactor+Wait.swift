@@ -26,7 +26,7 @@ extension Reactor {
 
     /// True while the next turn has something to do without any event.
     private var hasWork: Bool {
-        isStopped || !jobs.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty
+        isStopped || !jobs.isEmpty || !tasks.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty
             || !flushList.isEmpty
             || !readyAcceptors.isEmpty
             || wheel.hasExpired || doorbell.isRung || table.hasRemoved

@@ -56,6 +56,7 @@ public final class Reactor {
     // Unchecked: each is used through the accessor of its name in Reactor+State.swift, which says why.
     @exclusivity(unchecked) var uncheckedWheel: TimerWheel<TimerAction>
     @exclusivity(unchecked) var uncheckedJobs = JobQueues()
+    @exclusivity(unchecked) var uncheckedTasks = JobQueue<UnownedJob>()
     @exclusivity(unchecked) var uncheckedPieces = SendPieces()
     @exclusivity(unchecked) var uncheckedReadyList: ContiguousArray<Connection> = []
     @exclusivity(unchecked) var uncheckedFlushList: ContiguousArray<Connection> = []
@@ -64,9 +65,9 @@ public final class Reactor {
     @exclusivity(unchecked) var uncheckedOutbox: Outbox
     @exclusivity(unchecked) var uncheckedIntake = MailIntake()
     var lastLogOfAcceptErrors: MonotonicInstant?
-    var isStopped = false
+    private(set) var isStopped = false
     /// Everything ends now: new connections of this side fail at once.
-    package internal(set) var isEnding = false
+    var isEnding = false
     /// Called once when the last connection is closed.
     var drained: (() -> Void)?
     /// Called at the start of every turn: for those who bring something of their own to poll.
@@ -149,6 +150,16 @@ public final class Reactor {
     /// Ends `run` after this turn. On the reactor's thread; from another, submit it.
     package func stop() { isStopped = true }
 
+    /// Turns on after `stop`, asleep between turns, while `condition` holds.
+    func goOn(while condition: () -> Bool) {
+        isStopped = false
+        while condition() { turn(maximumWait: 1_000_000) }
+        isStopped = true
+    }
+
+    /// True once connections are being ended, as by a drain.
+    package var isDraining: Bool { isEnding }
+
     /// Lets go of everything that may refer back to the reactor, so that it goes when its thread does.
     package func tearDown() {
         perform {
@@ -160,7 +171,7 @@ public final class Reactor {
             turnHook = nil
         }
         // Not as this reactor any more: while it is current on this thread, what it lets go of may add tasks.
-        while let task = jobs.tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }
+        while let task = tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }
     }
 
     /// Gives up timers and jobs, and counts the jobs: some may have come from other threads.

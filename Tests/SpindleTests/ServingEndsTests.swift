@@ -333,7 +333,7 @@ extension EngineTests {
         await began.wait()
         async let stopped: Void = server.stop()
         let handle = server.reactors[0]
-        while await handle.execute({ _ in Reactor.current?.isEnding == false }) { await Task.yield() }
+        while await handle.execute({ _ in Reactor.current?.isDraining == false }) { await Task.yield() }
         mayRead.arrive()
         let outcome = await connection.ended()
         #expect(outcome.received == answer)
