@@ -49,9 +49,11 @@ struct ProcessUsage: Sendable {
             case .noTracepoint:
                 "--count-calls: the kernel's tracepoints can't be read: as root, "
                     + "mount -t tracefs none /sys/kernel/tracing"
-            case .refused(let errno):
+            case .refused(.noSuchProcess): "--count-calls: the server's process is gone"
+            case .refused(let errno) where errno == .accessDenied || errno == .notPermitted:
                 "--count-calls: the kernel refused (\(errno)): run as root, or with CAP_PERFMON, "
                     + "or set kernel.perf_event_paranoid to -1"
+            case .refused(let errno): "--count-calls: the server's threads can't be counted: \(errno)"
             case .restless: "--count-calls: the server starts threads all the time, so not all can be counted"
             }
         }

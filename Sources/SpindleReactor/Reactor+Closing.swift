@@ -111,7 +111,7 @@ extension Reactor {
         for connection in table.all where connection.state.phase == .connecting {
             end(connection, .engineStopped, reset: true)
         }
-        for connection in table.all where connection.state.isLive && connection.state.flags.contains(.served) {
+        for connection in served {
             if connection.state.flags.contains(.pulled) {
                 endInput(of: connection)
             } else {

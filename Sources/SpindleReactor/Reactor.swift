@@ -202,9 +202,12 @@ public final class Reactor {
 
     /// Calls `body` with the transport of every connection that has a protocol.
     public func forEachConnection(_ body: (any StreamTransport) -> Void) {
-        for connection in table.all where connection.state.isLive && connection.state.flags.contains(.served) {
-            body(connection)
-        }
+        for connection in served { body(connection) }
+    }
+
+    /// The connections that have a protocol, as each is come to: what is done to one may end another.
+    var served: some Sequence<Connection> {
+        table.all.lazy.filter { $0.state.isLive && $0.state.flags.contains(.served) }
     }
 
     /// Calls `loseConnection` on every connection.

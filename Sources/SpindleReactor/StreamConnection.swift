@@ -24,6 +24,8 @@ public final class StreamConnection {
     private var reason: DisconnectReason?
     /// The task that the engine started for it: cancelled when the engine stops.
     private var handler: Task<Void, Never>?
+    /// The same, to be compared.
+    private var handlerIdentity = TaskIdentity.none
 
     init(_ connection: Connection) {
         self.connection = connection
@@ -101,14 +103,12 @@ public final class StreamConnection {
     @usableFromInline
     nonisolated(nonsending) func waitForInput() async throws {
         // The handler's own task is cancelled by the connection's end alone, which resumes whoever waits.
-        guard handlerIdentity == .current else { return try await waitForInputCancellably() }
+        guard handlerIdentity == .current else {
+            return try await wait { [connection] in connection.awaitInput($0) }
+        }
         unsafe await withUnsafeContinuation { continuation in
             borrowed.use { $0.awaitInput(unsafe Suspension(continuation)) }
         }
-    }
-
-    private nonisolated(nonsending) func waitForInputCancellably() async throws {
-        try await wait { [connection] in connection.awaitInput($0) }
     }
 
     // MARK: Writing
@@ -117,45 +117,39 @@ public final class StreamConnection {
     ///
     /// What can't be sent at once is copied; beyond the hard limit on unsent bytes the connection is aborted. After
     /// `close`, and when the connection has ended, the bytes are dropped.
-    public func write(_ bytes: Span<UInt8>) {
+    public func write(_ bytes: Span<UInt8>) { step { $0.write(bytes) } }
+
+    /// Sends the bytes of an array without waiting; as `write(_:)` of a span.
+    public func write(_ bytes: [UInt8]) { step { $0.write(bytes) } }
+
+    /// Sends the text as UTF-8 without waiting; as `write(_:)` of a span.
+    public func write(_ text: String) { step { $0.write(text) } }
+
+    /// Sends the chunk without waiting, and without copying it if it has to wait; as `write(_:)` of a span.
+    public func write(_ chunk: ByteChunk) { step { $0.write(chunk) } }
+
+    /// Writes as a part of the task's step, if the connection has not ended.
+    @inline(__always)
+    private func step(_ body: (Connection) -> Void) {
         guard reason == nil else { return }
         borrowed.use {
             $0.beginStep()
-            $0.write(bytes)
+            body($0)
         }
     }
-
-    /// Sends the bytes of an array without waiting; as `write(_:)` of a span.
-    public func write(_ bytes: [UInt8]) { write(bytes.span) }
-
-    /// Sends the text as UTF-8 without waiting; as `write(_:)` of a span.
-    public func write(_ text: String) {
-        var text = text
-        text.makeContiguousUTF8()
-        write(text.utf8.span)
-    }
-
-    /// Sends the chunk without waiting, and without copying it if it has to wait; as `write(_:)` of a span.
-    public func write(_ chunk: ByteChunk) {
-        guard reason == nil else { return }
-        connection.beginStep()
-        connection.write(chunk)
-    }
-
-    /// For code that is `async`, where `write` would be the one that waits.
-    private func writeNow(_ bytes: Span<UInt8>) { write(bytes) }
 
     /// Sends `bytes`, in order; waits while more is unsent than the high watermark, until it is down at the low one.
     ///
     /// - Throws: `ConnectionLost` when the bytes can't be sent any more, `CancellationError` in a cancelled task; some
     ///   of them may have been sent.
     public nonisolated(nonsending) func write(_ bytes: Span<UInt8>) async throws {
-        let piece = connection.reactor.configuration.writeHighWatermarkBytes
+        let most = connection.reactor.configuration.writeHighWatermarkBytes
         var start = 0
         repeat {
             try checkWritable()
-            let end = min(start + piece, bytes.count)
-            writeNow(bytes.extracting(start..<end))
+            let end = min(start + most, bytes.count)
+            let piece = bytes.extracting(start..<end)
+            step { $0.write(piece) }
             try await waitForRoom()
             await letOthersGoOn(after: end - start)
             start = end
@@ -165,8 +159,7 @@ public final class StreamConnection {
     /// As `write(_:)` of a span, without copying what has to wait.
     public nonisolated(nonsending) func write(_ chunk: ByteChunk) async throws {
         try checkWritable()
-        connection.beginStep()
-        connection.write(chunk)
+        step { $0.write(chunk) }
         try await waitForRoom()
         await letOthersGoOn(after: chunk.count)
     }
@@ -285,8 +278,6 @@ public final class StreamConnection {
         }
     }
 
-    private var handlerIdentity = TaskIdentity.none
-
     func resumeWaiting() {
         if let reader = connection.reader.take() { connection.reactor.resume(reader) }
         resumeWriter()
@@ -346,35 +337,4 @@ public final class StreamConnection {
         resumeWaiting()
         if case .engineStopped = reason { cancel() }
     }
-}
-
-/// The connection of an `async` handler has ended, and not in order.
-public struct ConnectionLost: Error, CustomStringConvertible {
-    /// Why.
-    public let reason: DisconnectReason
-    /// One line for a log.
-    public var description: String { "the connection ended: \(reason)" }
-}
-
-/// Stands for a handler's task among the protocols of connections: it only passes on what the task has to know.
-package final class HandlerProtocol: StreamProtocol {
-    private let stream: StreamConnection
-    private let handle: StreamConnection.Handler
-
-    /// Traps when the transport is not a reactor's.
-    package init(_ transport: any StreamTransport, _ handle: @escaping StreamConnection.Handler) {
-        guard let connection = transport as? Connection else {
-            preconditionFailure("a handler serves connections of reactors, not \(type(of: transport))")
-        }
-        stream = StreamConnection(connection)
-        self.handle = handle
-    }
-
-    package var transport: any StreamTransport { stream.connection }
-    package func connectionMade() { stream.start(handle) }
-    package func dataReceived(_ bytes: Span<UInt8>) {}
-    package func lowWatermarkReached() { stream.resumeWriter() }
-    package func writeDrained() { stream.resumeWriter() }
-    package func connectionLost(_ reason: DisconnectReason) { stream.ended(reason) }
-    func resumeWaiting() { stream.resumeWaiting() }
 }
