@@ -4,7 +4,6 @@ public import SpindleCore
 public import SpindleReactor
 internal import SpindleSystem
 internal import SpindleTopology
-internal import Synchronization
 
 extension Engine {
     /// Listens on `address` with every reactor; accepting begins when the engine runs.
@@ -198,16 +197,4 @@ extension Engine {
             log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
         }
     }
-}
-
-/// One that a latch waits for: it arrives when it says so, or when it is no more, as a job that is dropped.
-private final class Arrival: Sendable {
-    private let latch: Latch
-    private let hasArrived = Atomic(false)
-
-    init(at latch: Latch) { self.latch = latch }
-
-    func arrive() { if !hasArrived.exchange(true, ordering: .relaxed) { latch.arrive() } }
-
-    deinit { arrive() }
 }

@@ -35,6 +35,8 @@ extension Engine {
             try checkDescriptors()
             try runStartupTriggers(.before)
             try startReactors()
+            blockingPool.start(on: blockingCPUs)
+            try startServices()
             try runStartupTriggers(.during)
         } catch {
             abandonStart()
@@ -110,6 +112,7 @@ extension Engine {
     }
 
     private func abandonStart() {
+        blockingPool.stop(until: SystemClock.now().advanced(by: .seconds(1)))
         let (finished, handles) = state.withLock { ($0.finished, $0.mailroom.handles) }
         for handle in handles { Engine.submit({ $0.stop() }, to: handle) }
         finished?.wait()
@@ -139,11 +142,27 @@ extension Engine {
         await drain(until: end)
         await runShutdownTriggers(.during, until: Engine.withGrace(end))
         await onEveryReactor { $0.endAllConnections() }
+        await stopBlockingPool(until: Engine.withGrace(end))
+        await stopServices(until: Engine.withGrace(end))
         let (finished, handles) = state.withLock { ($0.finished, $0.mailroom.handles) }
         for handle in handles { Engine.submit({ $0.stop() }, to: handle) }
         await Engine.wait(for: finished)
         await runShutdownTriggers(.after, until: Engine.withGrace(end))
         reset()
+    }
+
+    /// Off the reactors' CPUs, when those are theirs alone and others are left; nil for wherever a thread is made.
+    private var blockingCPUs: [Int]? {
+        guard placement.isPinned else { return nil }
+        let free = placement.reactors.reduce(machine.usableCPUs) { $0.subtracting($1.allowedCPUs) }
+        return Array(free.isEmpty ? machine.usableCPUs : free)
+    }
+
+    private func stopBlockingPool(until end: MonotonicInstant) async {
+        let left = await blockingPool.stop(within: SystemClock.now().duration(to: end))
+        guard left > 0 else { return }
+        let message = "\(left) pieces of blocking work missed the deadline; the stop goes on"
+        log.write(LogRecord(level: .warning, message: message))
     }
 
     /// The end, or a second from now when that is later: what has to be written down must not depend on how long

@@ -32,6 +32,8 @@ public final class Engine: Sendable {
     public let machine: MachineTopology
     /// Which reactor runs where, and why.
     public let placement: Placement
+    /// Threads for work that blocks: they run with the engine, off its reactors' cores.
+    public let blockingPool: BlockingPool
     package let log: any LogSink
     let drivers: any DriverProvider
     let state: Guarded<EngineState>
@@ -61,6 +63,7 @@ public final class Engine: Sendable {
         self.configuration = configuration
         self.drivers = drivers
         self.log = log
+        blockingPool = BlockingPool(configuration.blocking)
         let plan: Placement
         if let placement { plan = placement } else { plan = try Placement.plan(configuration.placement, on: machine) }
         self.placement = plan
@@ -90,15 +93,17 @@ public final class Engine: Sendable {
     ///
     /// - Parameters:
     ///   - type: The messages' type.
+    ///   - lane: `.urgent` overtakes what waits in ordinary channels, for few and short messages.
     ///   - undelivered: Told of messages that a reactor did not handle before it stopped.
     ///   - handler: Runs on the receiving reactor; `sender` is -1 for a thread that is no reactor of this engine.
     @inlinable
     public func makeChannel<Message: Sendable>(
         of type: Message.Type = Message.self,
+        lane: MailLane = .ordinary,
         undelivered: (@Sendable (_ message: Message, _ receiver: Int) -> Void)? = nil,
         handler: @escaping @Sendable (_ message: Message, _ sender: Int) throws -> Void
     ) -> Channel<Message> {
-        Channel(mailroom, undelivered: undelivered, handler: handler)
+        Channel(mailroom, lane: lane, undelivered: undelivered, handler: handler)
     }
 
     /// Runs `body` on every reactor once they run: at once when they do, else first thing after the start.
@@ -147,6 +152,8 @@ struct EngineState {
     var nextListenerID = 0
     var whenRunning: [@Sendable (Reactor) throws -> Void] = []
     var triggers = TriggerList()
+    /// In the order in which they were made.
+    var services: [ShardedService] = []
     /// Opens when the last reactor's thread has ended.
     var finished: Latch?
     /// Passes on the tasks of pinned reactors while they run.

@@ -34,6 +34,8 @@ public struct EngineConfiguration: Sendable, Equatable {
     /// Descriptors that the process's table is made for at the start when connections have no limit: the kernel
     /// doubles it otherwise, and accept(2) waits for that. At most RLIMIT_NOFILE is used.
     public var descriptorTableSize = 1 << 16
+    /// The threads for work that blocks.
+    public var blocking = BlockingPool.Configuration()
     /// The limits and budgets of each reactor.
     public var limits = ReactorConfiguration()
 
@@ -63,6 +65,9 @@ extension EngineConfiguration {
         }
         if limits.mailboxCapacity.nonzeroBitCount != 1 {
             try refuse("mailbox-capacity", "a power of two, as 256 or 1024")
+        }
+        if limits.urgentCapacity.nonzeroBitCount != 1 {
+            try refuse("urgent-capacity", "a power of two, as 16 or 64")
         }
     }
 }

@@ -33,6 +33,8 @@ public enum StartError: Error, CustomStringConvertible {
     case noResources(Errno)
     /// Another engine of this process runs with `run`, which has the signals.
     case signalsTaken
+    /// A sharded service's instance could not be made.
+    case service(shard: Int, any Error)
     /// `maximumConnections` needs more descriptors than the process may have.
     case descriptors(wanted: Int, hardLimit: UInt64)
 
@@ -45,6 +47,7 @@ public enum StartError: Error, CustomStringConvertible {
             "the engine cannot be started: \(errno); raise the limits on descriptors and threads (ulimit -n, -u)"
         case .signalsTaken:
             "another engine of this process has the signals (`run`); use `start` and `stop` for this one"
+        case .service(let shard, let error): "a service could not be made on reactor \(shard): \(error)"
         case .descriptors(let wanted, let hardLimit):
             "\(wanted) connections per reactor need more descriptors than RLIMIT_NOFILE's hard limit of \(hardLimit); "
                 + "raise it (ulimit -Hn) or lower --max-connections"

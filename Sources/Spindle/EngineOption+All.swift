@@ -319,11 +319,32 @@ extension EngineOption {
             tradeOff: "64 bytes each, per pair of reactors that talk; a full one answers .full."
         ),
         .integer(
+            "urgent-capacity",
+            \.limits.urgentCapacity,
+            in: 2...(1 << 16),
+            summary: "Urgent messages that may wait from one reactor to another; a power of two.",
+            tradeOff: "64 bytes each, per pair of reactors that use it; a full lane answers .full."
+        ),
+        .integer(
             "inbox-capacity",
             \.limits.inboxCapacity,
             in: 1...(1 << 30),
             summary: "Jobs from other threads that may wait; a full inbox answers .full.",
             tradeOff: "Bounds what a stalled reactor can gather."
+        ),
+        .integer(
+            "blocking-threads",
+            \.blocking.maximumThreads,
+            in: 1...65536,
+            summary: "Threads at most for work that blocks, off the reactors' cores.",
+            tradeOff: "More do more at once, and take more from the reactors where cores are shared."
+        ),
+        .integer(
+            "blocking-queue",
+            \.blocking.queueCapacity,
+            in: 1...(1 << 30),
+            summary: "Work that may wait for those threads; more is refused.",
+            tradeOff: "Bounds what slow disks or slow others can gather."
         ),
     ]
 }

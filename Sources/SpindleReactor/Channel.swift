@@ -7,18 +7,21 @@ internal import SpindleSystem
 /// Made by `Engine.makeChannel`. Messages of one reactor to another arrive in the order in which they were sent,
 /// over all channels, each once, or are reported undelivered when the receiver has stopped. Sending never blocks:
 /// a full mailbox is an answer. A value of at most 48 bytes lies in the mailbox itself; a larger one is moved into
-/// a box. A message is seen at the end of the sender's turn, or after 16 messages to the same reactor.
+/// a box. A message is seen at the end of the sender's turn, or after 16 messages to the same reactor; in the urgent
+/// lane at once.
 ///
-/// It is a name, two numbers: copies on other cores share nothing that anybody counts, and none of them keeps the
+/// It is a name, three numbers: copies on other cores share nothing that anybody counts, and none of them keeps the
 /// engine alive. When that is gone, sending answers `.stopped`.
 public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     @usableFromInline let mailroom: MailroomKey
     @usableFromInline let id: UInt32
+    @usableFromInline let lane: MailLane
 
     /// A channel of the reactors that share `mailroom`; programs call `Engine.makeChannel`.
     ///
     /// - Parameters:
     ///   - mailroom: The engine's, which keeps the closures.
+    ///   - lane: The way that the messages take.
     ///   - undelivered: Told of messages that a reactor did not handle before it stopped, on the thread that
     ///     finishes the engine; of those that travelled as jobs, on the reactor's own or the last that held them.
     ///   - handler: Runs on the receiving reactor; `sender` is the index of the sending reactor, or -1 for a
@@ -26,6 +29,7 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     @inlinable
     public init(
         _ mailroom: Mailroom,
+        lane: MailLane = .ordinary,
         undelivered: (@Sendable (_ message: Message, _ receiver: Int) -> Void)? = nil,
         handler: @escaping @Sendable (_ message: Message, _ sender: Int) throws -> Void
     ) {
@@ -41,13 +45,14 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
                 }
             )
         }
-        self.init(mailroom.key, id)
+        self.init(mailroom.key, id, lane)
     }
 
     @usableFromInline
-    init(_ mailroom: MailroomKey, _ id: UInt32) {
+    init(_ mailroom: MailroomKey, _ id: UInt32, _ lane: MailLane) {
         self.mailroom = mailroom
         self.id = id
+        self.lane = lane
     }
 
     /// Sends `message` to the reactor with the index `receiver`. From any thread; cheapest from a reactor.
@@ -61,11 +66,11 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     @inlinable
     @discardableResult
     public func send(_ message: Message, to receiver: Int) -> SubmitResult {
-        guard let ring = mailroom.ring(to: receiver), let payload = unsafe ring.reserve(channel: id) else {
+        guard let ring = mailroom.ring(to: receiver, lane), let payload = unsafe ring.reserve(channel: id) else {
             return sendSlowly(message, to: receiver)
         }
         unsafe Envelope.put(message, into: payload)
-        if ring.commit() { mailroom.batchChanged(receiver) }
+        if ring.commit() { mailroom.batchChanged(receiver, lane) }
         return .sent
     }
 
@@ -73,8 +78,29 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     @inlinable
     @inline(never)
     func sendSlowly(_ message: Message, to receiver: Int) -> SubmitResult {
-        if mailroom.open(receiver) { return send(message, to: receiver) }
-        return mailroom.refusal(to: receiver) ?? submit(message, to: receiver)
+        if mailroom.open(receiver, lane) { return send(message, to: receiver) }
+        return mailroom.refusal(to: receiver, lane) ?? submit(message, to: receiver)
+    }
+
+    /// Sends `message` to the reactor with the index `receiver`; when there is no room, waits until there is. From
+    /// anywhere.
+    ///
+    /// Room is looked for about every 65 us (a tick of the timers), so who waits costs nobody anything else. Messages
+    /// of one task arrive in its order; those that wait at once are sent in any.
+    ///
+    /// - Parameters:
+    ///   - message: The value; gone from here once it was taken.
+    ///   - receiver: 0..<the engine's reactor count.
+    /// - Throws: `ChannelStopped` when the receiver has stopped, `CancellationError` in a cancelled task: the message
+    ///   was not taken then.
+    public nonisolated(nonsending) func sendWhenRoom(_ message: Message, to receiver: Int) async throws {
+        while true {
+            switch send(message, to: receiver) {
+            case .sent: return
+            case .stopped: throw ChannelStopped(receiver: receiver)
+            case .full: try await RoomWait.once()
+            }
+        }
     }
 
     /// Sends `message` to every reactor of the engine, this one included.
@@ -109,6 +135,35 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
         // Not taken: the caller knows, so nobody else is told.
         if result != .sent { _ = travelling.take() }
         return result
+    }
+}
+
+/// A message was not sent: its receiver has stopped, or the whole engine.
+public struct ChannelStopped: Error, Equatable, CustomStringConvertible {
+    /// The index of the reactor.
+    public let receiver: Int
+
+    /// The reactor with this index has stopped.
+    public init(receiver: Int) { self.receiver = receiver }
+
+    /// One line for a log.
+    public var description: String { "reactor \(receiver) has stopped: the message was not sent" }
+}
+
+/// A short while, for those who wait for room in a mailbox.
+private enum RoomWait {
+    static nonisolated(nonsending) func once() async throws {
+        try Task.checkCancellation()
+        if Reactor.current == nil {
+            // tidy: allow banned: on a thread of Swift's pool there is no reactor's timer
+            return try await Task.sleep(for: .microseconds(65))
+        }
+        await Suspension.wait { suspension in
+            guard let reactor = Reactor.current else { return suspension.resume() }
+            // What was sent before must not wait for the end of this turn, or nobody makes room.
+            _ = reactor.wheel.schedule(at: reactor.tick(after: .microseconds(1)), .resume(suspension))
+        }
+        try Task.checkCancellation()
     }
 }
 

@@ -63,9 +63,9 @@ extension DoorbellMemory {
 
 /// The doorbell of one reactor in real memory: rung from any thread, looked at by its reactor.
 ///
-/// The bitmap has a bit per reactor and one more for the inbox of foreign threads. It and the flag lie on lines
-/// of their own: the flag is read by every sender and written only around sleeps. A value of addresses, so that
-/// each side keeps its own copy; the memory is its reactor's handle's.
+/// The bitmap has a bit per reactor, one for the inbox of foreign threads and one for urgent mail. It and the flag lie
+/// on lines of their own: the flag is read by every sender and written only around sleeps. A value of addresses, so
+/// that each side keeps its own copy; the memory is its reactor's handle's.
 // Sendable: atomics only.
 @safe struct Doorbell: DoorbellMemory, @unchecked Sendable {
     typealias Interruption = Never

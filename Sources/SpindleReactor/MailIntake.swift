@@ -4,6 +4,7 @@
 /// made when the first message comes.
 struct MailIntake {
     private var rings: ContiguousArray<MailRing?> = []
+    private var urgentRings: ContiguousArray<MailRing?> = []
     private var receivers: ContiguousArray<MailReceiver?> = []
     /// Whose mailbox was looked into last.
     private(set) var lastSender = 0
@@ -21,6 +22,15 @@ struct MailIntake {
         while rings.count <= sender { rings.append(nil) }
         rings[sender] = mailroom.existingRing(from: sender, to: reactor)
         return rings[sender]
+    }
+
+    /// The mailbox of the urgent lane from `sender` to `reactor`, or nil when it was never used.
+    mutating func urgentRing(from sender: Int, to reactor: Int, _ mailroom: Mailroom) -> MailRing? {
+        while urgentRings.count <= sender { urgentRings.append(nil) }
+        if urgentRings[sender] == nil {
+            urgentRings[sender] = mailroom.existingRing(from: sender, to: reactor, .urgent)
+        }
+        return urgentRings[sender]
     }
 
     /// True when there is a message in the mailbox that was looked into last: seen a transfer of the bell's line, and

@@ -11,6 +11,7 @@ internal import Synchronization
 @safe public final class Mailroom: @unchecked Sendable {
     package let handles: [ReactorHandle]
     private let capacity: Int
+    private let urgentCapacity: Int
     private let nodes: [Int?]
     private let mailboxes: UnsafeMutablePointer<Atomic<UnsafeMutableRawPointer?>>
     private let channels = Guarded<[@Sendable () -> MailReceiver]>([])
@@ -27,15 +28,17 @@ internal import Synchronization
             ReactorHandle(index: $0, reactorCount: reactorCount, configuration: configuration, node: nodes[$0])
         }
         capacity = configuration.mailboxCapacity
+        urgentCapacity = configuration.urgentCapacity
         self.nodes = nodes
-        unsafe mailboxes = .allocate(capacity: reactorCount * reactorCount)
-        for index in 0..<reactorCount * reactorCount { unsafe (mailboxes + index).initialize(to: Atomic(nil)) }
+        let count = 2 * reactorCount * reactorCount
+        unsafe mailboxes = .allocate(capacity: count)
+        for index in 0..<count { unsafe (mailboxes + index).initialize(to: Atomic(nil)) }
         key.open(self)
     }
 
     deinit {
         discardUndelivered()
-        for index in 0..<handles.count * handles.count {
+        for index in 0..<2 * handles.count * handles.count {
             // The mailroom's own reference, taken in `ring(from:to:)`.
             if let mailbox = unsafe mailboxes[index].load(ordering: .acquiring) {
                 unsafe Unmanaged<Mailbox>.fromOpaque(mailbox).release()
@@ -45,17 +48,21 @@ internal import Synchronization
     }
 
     /// The ring from `sender` to `receiver`, made if need be. For the sender. Lives as long as the mailroom.
-    func ring(from sender: Int, to receiver: Int) -> MailRing {
-        if let ring = existingRing(from: sender, to: receiver) { return ring }
-        let mailbox = Mailbox(capacity: capacity, node: nodes[receiver])
+    func ring(from sender: Int, to receiver: Int, _ lane: MailLane = .ordinary) -> MailRing {
+        if let ring = existingRing(from: sender, to: receiver, lane) { return ring }
+        let mailbox = Mailbox(capacity: lane == .urgent ? urgentCapacity : capacity, node: nodes[receiver])
         let pointer = unsafe Unmanaged.passRetained(mailbox).toOpaque()
-        unsafe mailboxes[sender * handles.count + receiver].store(pointer, ordering: .releasing)
+        unsafe mailboxes[number(sender, receiver, lane)].store(pointer, ordering: .releasing)
         return mailbox.ring
     }
 
+    private func number(_ sender: Int, _ receiver: Int, _ lane: MailLane) -> Int {
+        ((lane == .urgent ? handles.count : 0) + sender) * handles.count + receiver
+    }
+
     /// The ring from `sender` to `receiver`, if it was ever used.
-    func existingRing(from sender: Int, to receiver: Int) -> MailRing? {
-        let pointer = unsafe mailboxes[sender * handles.count + receiver].load(ordering: .acquiring)
+    func existingRing(from sender: Int, to receiver: Int, _ lane: MailLane = .ordinary) -> MailRing? {
+        let pointer = unsafe mailboxes[number(sender, receiver, lane)].load(ordering: .acquiring)
         guard let pointer = unsafe pointer else { return nil }
         return unsafe Unmanaged<Mailbox>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.ring }
     }
@@ -77,8 +84,10 @@ internal import Synchronization
         for receiver in handles.indices {
             let counters = handles[receiver].counters
             for sender in handles.indices {
-                guard let ring = existingRing(from: sender, to: receiver) else { continue }
-                counters.add(.mailUndelivered, discardAll(ring, receiver: receiver))
+                for lane in [MailLane.urgent, .ordinary] {
+                    guard let ring = existingRing(from: sender, to: receiver, lane) else { continue }
+                    counters.add(.mailUndelivered, discardAll(ring, receiver: receiver))
+                }
             }
             handles[receiver].closeInbox()
         }

@@ -42,31 +42,31 @@ extension MailroomKey {
     /// The mailbox from the calling thread's reactor to `receiver`, when it is open.
     @inlinable
     @inline(__always)
-    func ring(to receiver: Int) -> MailRing? {
-        withSender { $0.outlets.ring(to: receiver) }
+    func ring(to receiver: Int, _ lane: MailLane) -> MailRing? {
+        withSender { $0.outlets.ring(to: receiver, lane) }
     }
 
     /// Opens that mailbox.
     ///
     /// - Returns: False when it was open, or when there is none.
     @usableFromInline
-    func open(_ receiver: Int) -> Bool {
-        withSender { $0.index == receiver ? nil : $0.outbox.open(receiver, of: $0) } ?? false
+    func open(_ receiver: Int, _ lane: MailLane) -> Bool {
+        withSender { $0.index == receiver ? nil : $0.outbox.open(receiver, lane, of: $0) } ?? false
     }
 
     /// `MailRing.commit` said so.
     @usableFromInline
-    func batchChanged(_ receiver: Int) {
-        withSender { $0.outbox.batchChanged(receiver, of: $0) }
+    func batchChanged(_ receiver: Int, _ lane: MailLane) {
+        withSender { $0.outbox.batchChanged(receiver, lane, of: $0) }
     }
 
     /// Why there was no room; nil when no mailbox leads from the calling thread to `receiver`.
     @usableFromInline
-    func refusal(to receiver: Int) -> SubmitResult? {
+    func refusal(to receiver: Int, _ lane: MailLane) -> SubmitResult? {
         withSender { reactor in
             guard reactor.index != receiver else { return nil }
             reactor.counters.add(.mailFull)
-            reactor.outbox.publish(to: receiver, of: reactor)
+            reactor.outbox.publish(reactor.outlets.number(of: receiver, lane), of: reactor)
             return reactor.mailroom.handles[receiver].isStopped ? .stopped : .full
         }
     }

@@ -10,12 +10,11 @@ internal import SpindleSystem
 
     /// What is sent into, by receiver.
     let outlets: Outlets
-    /// Of the reactors that may have been sent something that they can't see yet, the one that was added last; the
-    /// others follow through their outlets.
+    /// Of the outlets with something that can't be seen yet, the one that was added last; the others follow from it.
     private var firstPending = Outbox.end
     private static var end: Int { -1 }
 
-    init(reactorCount: Int) { outlets = Outlets(count: reactorCount) }
+    init(reactorCount: Int) { outlets = Outlets(reactorCount: reactorCount) }
 
     deinit { outlets.deallocate() }
 
@@ -24,40 +23,44 @@ internal import SpindleSystem
     /// Makes the mailbox to `receiver`.
     ///
     /// - Returns: False when it is there already.
-    mutating func open(_ receiver: Int, of reactor: Reactor) -> Bool {
-        guard outlets[receiver] == nil else { return false }
-        let ring = reactor.mailroom.ring(from: reactor.index, to: receiver)
-        outlets[receiver] = Outlet(ring: ring, doorbell: reactor.mailroom.handles[receiver].doorbell)
+    mutating func open(_ receiver: Int, _ lane: MailLane, of reactor: Reactor) -> Bool {
+        let number = outlets.number(of: receiver, lane)
+        guard outlets[number] == nil else { return false }
+        let ring = reactor.mailroom.ring(from: reactor.index, to: receiver, lane)
+        let handle = reactor.mailroom.handles[receiver]
+        let bit = lane == .urgent ? handle.urgentBit : reactor.index
+        outlets[number] = Outlet(ring: ring, to: handle, bit: bit)
         return true
     }
 
-    /// A batch to `receiver` has begun, or is full.
-    mutating func batchChanged(_ receiver: Int, of reactor: Reactor) {
-        guard let outlet = outlets[receiver] else { return }
-        if outlet.ring.unpublishedCount >= Outbox.batchSize { return publish(to: receiver, of: reactor) }
+    /// A batch to `receiver` has begun, or is full. Of the urgent lane each message is a batch.
+    mutating func batchChanged(_ receiver: Int, _ lane: MailLane, of reactor: Reactor) {
+        let number = outlets.number(of: receiver, lane)
+        guard let outlet = outlets[number] else { return }
+        if lane == .urgent || outlet.ring.unpublishedCount >= Outbox.batchSize { return publish(number, of: reactor) }
         guard outlet.nextPending == nil else { return }
-        outlets[receiver]?.nextPending = firstPending
-        firstPending = receiver
+        outlets[number]?.nextPending = firstPending
+        firstPending = number
     }
 
     /// Shows everything to its receivers and rings their bells.
     mutating func publishAll(of reactor: Reactor) {
         while firstPending != Outbox.end {
-            let receiver = firstPending
-            guard let next = outlets[receiver]?.nextPending else { preconditionFailure("a list with a hole") }
-            outlets[receiver]?.nextPending = nil
+            let number = firstPending
+            guard let next = outlets[number]?.nextPending else { preconditionFailure("a list with a hole") }
+            outlets[number]?.nextPending = nil
             firstPending = next
-            publish(to: receiver, of: reactor)
+            publish(number, of: reactor)
         }
     }
 
     /// Shows what is left of a batch: also when the mailbox is full, or the receiver could make no room.
-    mutating func publish(to receiver: Int, of reactor: Reactor) {
-        guard let outlet = outlets[receiver] else { return }
+    mutating func publish(_ number: Int, of reactor: Reactor) {
+        guard let outlet = outlets[number] else { return }
         let count = outlet.ring.unpublishedCount
         guard count > 0 else { return }
         outlet.ring.publish()
-        if outlet.doorbell.ring(reactor.index) { reactor.wake(receiver) }
+        if outlet.doorbell.ring(outlet.bit) { reactor.wake(outlet.receiver) }
         // After the ring, which waits for all that was stored before it.
         reactor.counters.add(.mailSent, count)
     }

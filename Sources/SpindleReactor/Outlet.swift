@@ -8,50 +8,62 @@
 @usableFromInline
 @safe struct Outlet {
     @usableFromInline let ring: MailRing
+    let receiver: Int
     let doorbell: Doorbell
+    /// The bit of the receiver's bell.
+    let bit: Int
     /// The list of those to publish at the end of the turn: which comes next; nil when it is not on the list.
     var nextPending: Int?
 
-    init(ring: MailRing, doorbell: Doorbell) {
+    init(ring: MailRing, to receiver: ReactorHandle, bit: Int) {
         self.ring = ring
-        self.doorbell = doorbell
+        self.receiver = receiver.index
+        doorbell = receiver.doorbell
+        self.bit = bit
     }
 }
 
-/// A reactor's outlets by receiver; nil for those that were not used yet, and for its own.
+/// A reactor's outlets, numbered by receiver, those of the ordinary lane and behind them those of the urgent one; nil
+/// for those that were not used yet, and for its own.
 @usableFromInline
 @safe struct Outlets {
-    @usableFromInline let count: Int
+    /// Reactors: each has two numbers.
+    @usableFromInline let reactorCount: Int
     /// Raw memory, found without asking anybody whether it has moved.
     @usableFromInline let outlets: UnsafeMutablePointer<Outlet?>
 
-    init(count: Int) {
-        self.count = count
-        unsafe outlets = .allocate(capacity: count)
-        unsafe outlets.initialize(repeating: nil, count: count)
+    init(reactorCount: Int) {
+        self.reactorCount = reactorCount
+        unsafe outlets = .allocate(capacity: 2 * reactorCount)
+        unsafe outlets.initialize(repeating: nil, count: 2 * reactorCount)
     }
 
     func deallocate() {
-        unsafe outlets.deinitialize(count: count)
+        unsafe outlets.deinitialize(count: 2 * reactorCount)
         unsafe outlets.deallocate()
     }
 
-    subscript(receiver: Int) -> Outlet? {
+    subscript(number: Int) -> Outlet? {
         @inline(__always) get {
-            precondition(receiver >= 0 && receiver < count, "reactor \(receiver) of \(count)")
-            return unsafe outlets[receiver]
+            precondition(number >= 0 && number < 2 * reactorCount, "outlet \(number) of \(2 * reactorCount)")
+            return unsafe outlets[number]
         }
         nonmutating set {
-            precondition(receiver >= 0 && receiver < count, "reactor \(receiver) of \(count)")
-            unsafe outlets[receiver] = newValue
+            precondition(number >= 0 && number < 2 * reactorCount, "outlet \(number) of \(2 * reactorCount)")
+            unsafe outlets[number] = newValue
         }
     }
+
+    /// The number of the outlet to `receiver`.
+    @inlinable
+    @inline(__always)
+    func number(of receiver: Int, _ lane: MailLane) -> Int { lane == .urgent ? reactorCount + receiver : receiver }
 
     /// The mailbox to `receiver`, when it is open.
     @inlinable
     @inline(__always)
-    func ring(to receiver: Int) -> MailRing? {
-        guard receiver >= 0, receiver < count else { return nil }
-        return unsafe outlets[receiver]?.ring
+    func ring(to receiver: Int, _ lane: MailLane) -> MailRing? {
+        guard receiver >= 0, receiver < reactorCount else { return nil }
+        return unsafe outlets[number(of: receiver, lane)]?.ring
     }
 }

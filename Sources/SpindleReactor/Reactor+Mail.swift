@@ -13,7 +13,8 @@ extension Reactor {
     /// Looks into the mailboxes whose bits are set, and into no others: idle peers cost nothing.
     func takeMail() {
         var look = MailLook()
-        for word in 0..<doorbell.wordCount { takeMail(of: doorbell.take(word: word), word, &look) }
+        // The last word first, which has the bit of the urgent lanes.
+        for word in (0..<doorbell.wordCount).reversed() { takeMail(of: doorbell.take(word: word), word, &look) }
     }
 
     /// The same for a reactor that has nothing else to do: what messages lead to is shown before anything is tidied
@@ -36,6 +37,10 @@ extension Reactor {
 
     private func takeMail(of bits: UInt64, _ word: Int, _ look: inout MailLook) {
         var bits = bits
+        if word == handle.urgentBit >> 6, bits >> UInt64(handle.urgentBit & 63) != 0 {
+            bits &= ~(1 << UInt64(handle.urgentBit & 63))
+            takeUrgentMail(&look)
+        }
         while bits != 0 {
             let sender = word << 6 + bits.trailingZeroBitCount
             bits &= bits - 1
@@ -43,15 +48,30 @@ extension Reactor {
         }
     }
 
+    /// Looks into the urgent lanes of all senders: one bit stands for them.
+    @inline(never)
+    private func takeUrgentMail(_ look: inout MailLook) {
+        for sender in mailroom.handles.indices where sender != index {
+            guard let ring = intake.urgentRing(from: sender, to: index, mailroom) else { continue }
+            takeMail(in: ring, from: sender, handle.urgentBit, &look)
+        }
+    }
+
     private func takeMail(from sender: Int, _ look: inout MailLook) {
         guard let ring = intake.ring(from: sender, to: index, mailroom) else { return }
+        takeMail(in: ring, from: sender, sender, &look)
+    }
+
+    /// - Parameter bit: What tells of the mailbox.
+    @inline(__always)
+    private func takeMail(in ring: MailRing, from sender: Int, _ bit: Int, _ look: inout MailLook) {
         var left = configuration.mailBudget
         while let (channel, _) = unsafe ring.next() {
             guard left > 0 else {
                 // The rest comes in a later phase; the own bit remembers it.
                 counters.add(.mailBudgetExhausted)
                 look.budgetEnded = true
-                _ = doorbell.ring(sender)
+                _ = doorbell.ring(bit)
                 break
             }
             var run = MailRun(of: channel, in: ring, from: sender, limit: left)

@@ -37,6 +37,9 @@ public final class Reactor {
     /// Connections whose handlers have not ended, by number: from a connection's begin to its handler's end.
     // tidy: allow banned: asked when a handler begins and when it ends, not for an event
     var handlers: [UInt64: StreamConnection] = [:]
+    /// This reactor's instances of sharded services, and what each is of: see Sharded.swift.
+    var services: ContiguousArray<AnyObject> = []
+    var serviceIDs: ContiguousArray<ServiceID> = []
     /// True while a step of a task runs: what it writes is corked, and leaves when it ends.
     var isRunningStep = false
     /// True while a task is resumed that waited here.
@@ -169,6 +172,7 @@ public final class Reactor {
             discardJobs()
             intake = MailIntake()
             turnHook = nil
+            removeServices()
         }
         // Not as this reactor any more: while it is current on this thread, what it lets go of may add tasks.
         while let task = tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }

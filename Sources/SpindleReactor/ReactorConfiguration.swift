@@ -50,6 +50,8 @@ public struct ReactorConfiguration: Sendable, Equatable {
 
     /// Slots of the mailbox from one reactor to another, a power of two; a full one answers `.full`.
     public var mailboxCapacity = 1024
+    /// Slots of the urgent lane from one reactor to another, a power of two; a full one answers `.full`.
+    public var urgentCapacity = 64
     /// Jobs from foreign threads that may wait; a full inbox answers `.full`.
     public var inboxCapacity = 1 << 20
     /// Spin so long for events before sleeping; zero sleeps at once.
@@ -71,5 +73,6 @@ public struct ReactorConfiguration: Sendable, Equatable {
             "low \(writeLowWatermarkBytes) < high \(writeHighWatermarkBytes) < limit \(writeLimitBytes) must hold"
         )
         precondition(mailboxCapacity.nonzeroBitCount == 1, "mailbox capacity \(mailboxCapacity) is no power of two")
+        precondition(urgentCapacity.nonzeroBitCount == 1, "urgent capacity \(urgentCapacity) is no power of two")
     }
 }

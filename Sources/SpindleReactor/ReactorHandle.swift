@@ -26,6 +26,8 @@ public final class ReactorHandle: Sendable {
     package let recorder: TurnRecorder
     /// The bit of the bitmap that stands for the inbox.
     let inboxBit: Int
+    /// The last bit, which stands for the urgent lanes of all senders.
+    let urgentBit: Int
     private let waker = Guarded<(any DriverWaker)?>(nil)
     private let stopped = Atomic<Bool>(false)
     private let thread = Atomic<Int32>(0)
@@ -42,7 +44,8 @@ public final class ReactorHandle: Sendable {
         counters = Counters(in: memory)
         recorder = TurnRecorder(in: memory)
         inboxBit = reactorCount
-        doorbell = Doorbell(bitCount: reactorCount + 1, in: memory)
+        urgentBit = reactorCount + 1
+        doorbell = Doorbell(bitCount: reactorCount + 2, in: memory)
         inbox = Inbox(capacity: configuration.inboxCapacity)
     }
 

@@ -112,13 +112,15 @@ public final class SimulatedScheduler {
     ///
     /// - Parameters:
     ///   - type: The messages' type.
+    ///   - lane: As with `Engine.makeChannel`.
     ///   - handler: Runs on the receiving reactor; `sender` is -1 outside of `perform`.
     @inlinable
     public func makeChannel<Message: Sendable>(
         of type: Message.Type = Message.self,
+        lane: MailLane = .ordinary,
         handler: @escaping @Sendable (_ message: Message, _ sender: Int) throws -> Void
     ) -> Channel<Message> {
-        Channel(mailroom, handler: handler)
+        Channel(mailroom, lane: lane, handler: handler)
     }
 
     /// Runs `body` on the reactor with the index, as its own callbacks run.

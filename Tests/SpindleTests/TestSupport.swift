@@ -18,6 +18,7 @@ final class Recorder<Value: Sendable>: Sendable {
     private let kept = Guarded<[Value]>([])
     func add(_ value: Value) { kept.withLock { $0.append(value) } }
     var values: [Value] { kept.withLock { $0 } }
+    func clear() { kept.withLock { $0 = [] } }
 }
 
 /// Opens once; tasks that wait go on then. No thread is blocked.
