@@ -48,7 +48,7 @@ extension Engine {
                     PendingListener(
                         id: firstID + offset,
                         address: sockets.address,
-                        sockets: sockets.handles.map { UnclaimedSocket($0, drivers) },
+                        sockets: sockets.handles.map { TravellingSocket($0, close: drivers.close) },
                         factoryGroup: firstID,
                         makeFactory: factory
                     )

@@ -31,7 +31,7 @@ struct PendingListener: Sendable {
     let id: Int
     let address: SocketAddress
     /// By reactor.
-    let sockets: [UnclaimedSocket]
+    let sockets: [TravellingSocket]
     /// The same number for listeners that share one factory object per reactor.
     let factoryGroup: Int
     let makeFactory: @Sendable () -> any StreamProtocolFactory

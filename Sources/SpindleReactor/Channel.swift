@@ -15,7 +15,8 @@ internal import SpindleSystem
 public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     @usableFromInline let mailroom: MailroomKey
     @usableFromInline let id: UInt32
-    @usableFromInline let lane: MailLane
+    /// 1 for the urgent lane: a number, since each message's way is computed from it.
+    @usableFromInline let laneNumber: UInt32
 
     /// A channel of the reactors that share `mailroom`; programs call `Engine.makeChannel`.
     ///
@@ -52,8 +53,10 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     init(_ mailroom: MailroomKey, _ id: UInt32, _ lane: MailLane) {
         self.mailroom = mailroom
         self.id = id
-        self.lane = lane
+        laneNumber = lane == .urgent ? 1 : 0
     }
+
+    @usableFromInline var lane: MailLane { laneNumber == 1 ? .urgent : .ordinary }
 
     /// Sends `message` to the reactor with the index `receiver`. From any thread; cheapest from a reactor.
     ///
@@ -66,7 +69,8 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     @inlinable
     @discardableResult
     public func send(_ message: Message, to receiver: Int) -> SubmitResult {
-        guard let ring = mailroom.ring(to: receiver, lane), let payload = unsafe ring.reserve(channel: id) else {
+        guard let ring = mailroom.ring(to: receiver, lane: laneNumber), let payload = unsafe ring.reserve(channel: id)
+        else {
             return sendSlowly(message, to: receiver)
         }
         unsafe Envelope.put(message, into: payload)

@@ -115,7 +115,7 @@ extension Connection {
         unsafe enqueue(rest.bindMemory(to: UInt8.self).span)
     }
 
-    private func moveCorkToQueue() {
+    func moveCorkToQueue() {
         guard reactor.corked == token, reactor.cork.count > 0 else { return }
         enqueueCork(from: 0)
         reactor.cork.removeAll()

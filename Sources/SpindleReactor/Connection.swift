@@ -44,6 +44,12 @@ final class Connection: StreamTransport {
     var pushedBytes = 0
     var taskTurn: UInt64 = 0
 
+    /// Bytes that came along from another reactor: what the flag `inputKept` tells of. Lent to a task, they stay until
+    /// the connection is asked again.
+    var kept: ByteChunk?
+    /// Where it goes on when it has ended here.
+    var travel: TravellingConnection?
+
     /// How it is to be closed, and the connection behind it, while it is in the close queue.
     var ending: Ending?
     var nextToClose: Connection?

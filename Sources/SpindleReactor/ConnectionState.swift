@@ -24,7 +24,7 @@ struct ConnectionState {
     }
 
     struct Flags: OptionSet {
-        let rawValue: UInt16
+        let rawValue: UInt32
         /// The protocol paused reading.
         static let pausedByProtocol = Flags(rawValue: 1 << 0)
         /// The high watermark paused reading.
@@ -57,6 +57,8 @@ struct ConnectionState {
         static let served = Flags(rawValue: 1 << 14)
         /// Input is taken when a task asks for it, and not handed to the protocol.
         static let pulled = Flags(rawValue: 1 << 15)
+        /// Bytes came along from another reactor, and go before those of the kernel.
+        static let inputKept = Flags(rawValue: 1 << 16)
 
         /// With none of these, bytes that come in go to the protocol and what it writes to the socket: every echo.
         static let special: Flags = [

@@ -36,6 +36,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case shed
     /// Connections handed to a less loaded reactor before their protocol was built.
     case handedOver
+    /// Live connections given to another reactor, where a new protocol went on with them.
+    case handedOff
     /// Connections whose descriptor was closed.
     case closed
     /// Connections open now, lingering ones included.

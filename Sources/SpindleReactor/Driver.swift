@@ -140,6 +140,9 @@ public protocol Driver: AnyObject {
     /// Reports events of a connection with `token`, from now on, reading and writing together.
     func watch(connection: SocketHandle, token: EventToken) throws(Errno)
 
+    /// Reports nothing of a connection any more, and gives it up: another driver of this kind will have it.
+    func release(_ connection: SocketHandle) -> TravellingSocket
+
     /// Begins a connection to `address`; writability or an error follows as an event once it is watched.
     func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle
 

@@ -75,6 +75,15 @@ internal import SpindleSystem
         try epoll.add(connection.rawValue, .stream, token: token.rawValue)
     }
 
+    package func release(_ connection: SocketHandle) -> TravellingSocket {
+        epoll.remove(connection.rawValue)
+        return TravellingSocket(connection) {
+            // What was on its way is lost, and the peer is to know.
+            $0.socket.resetOnClose()
+            $0.socket.close()
+        }
+    }
+
     package func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle {
         let socket = try StreamSocket.open(for: address)
         do throws(Errno) {

@@ -42,8 +42,8 @@ extension MailroomKey {
     /// The mailbox from the calling thread's reactor to `receiver`, when it is open.
     @inlinable
     @inline(__always)
-    func ring(to receiver: Int, _ lane: MailLane) -> MailRing? {
-        withSender { $0.outlets.ring(to: receiver, lane) }
+    func ring(to receiver: Int, lane: UInt32) -> MailRing? {
+        withSender { $0.outlets.ring(to: receiver, lane: lane) }
     }
 
     /// Opens that mailbox.

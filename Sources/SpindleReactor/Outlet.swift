@@ -23,8 +23,8 @@
     }
 }
 
-/// A reactor's outlets, numbered by receiver, those of the ordinary lane and behind them those of the urgent one; nil
-/// for those that were not used yet, and for its own.
+/// A reactor's outlets, two for each receiver, of the ordinary lane and of the urgent one; nil for those that were not
+/// used yet, and for its own.
 @usableFromInline
 @safe struct Outlets {
     /// Reactors: each has two numbers.
@@ -55,15 +55,13 @@
     }
 
     /// The number of the outlet to `receiver`.
-    @inlinable
-    @inline(__always)
-    func number(of receiver: Int, _ lane: MailLane) -> Int { lane == .urgent ? reactorCount + receiver : receiver }
+    func number(of receiver: Int, _ lane: MailLane) -> Int { receiver &<< 1 | (lane == .urgent ? 1 : 0) }
 
     /// The mailbox to `receiver`, when it is open.
     @inlinable
     @inline(__always)
-    func ring(to receiver: Int, _ lane: MailLane) -> MailRing? {
+    func ring(to receiver: Int, lane: UInt32) -> MailRing? {
         guard receiver >= 0, receiver < reactorCount else { return nil }
-        return unsafe outlets[number(of: receiver, lane)]?.ring
+        return unsafe outlets[receiver &<< 1 | Int(truncatingIfNeeded: lane)]?.ring
     }
 }

@@ -44,6 +44,7 @@ extension Reactor {
         connection.rememberLocalAddress()
         cancelTimer(of: connection)
         tellLost(connection, ending.reason)
+        if let travel = connection.travel.take() { return depart(connection, travel) }
         if case .done = ending.reason, connection.state.needsLinger, configuration.lingerTimeout > .zero {
             linger(connection)
         } else {
@@ -96,8 +97,13 @@ extension Reactor {
         cancelTimer(of: connection)
         connection.state.closed()
         driver.close(connection.handle, reset: reset)
-        table.remove(connection.token)
         counters.add(.closed)
+        forget(connection)
+    }
+
+    /// The connection is not here any more.
+    func forget(_ connection: Connection) {
+        table.remove(connection.token)
         counters.add(.openConnections, -1)
         handle.takeFromLoad()
     }
@@ -111,14 +117,17 @@ extension Reactor {
         for connection in table.all where connection.state.phase == .connecting {
             end(connection, .engineStopped, reset: true)
         }
-        for connection in served {
-            if connection.state.flags.contains(.pulled) {
-                endInput(of: connection)
-            } else {
-                connection.loseConnection()
-            }
-        }
+        for connection in served { endSoon(connection) }
         drained = completion
+    }
+
+    /// What was written still goes out; a task sees the end of the bytes.
+    func endSoon(_ connection: Connection) {
+        if connection.state.flags.contains(.pulled) {
+            endInput(of: connection)
+        } else {
+            connection.loseConnection()
+        }
     }
 
     /// The last step of a stop: what is still open ends now, with `.engineStopped`.

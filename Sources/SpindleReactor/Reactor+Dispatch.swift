@@ -114,7 +114,9 @@ extension Reactor {
 
     /// Hands input to the protocol until there is none, the budget ends, or the protocol has enough.
     private func readInput(of connection: Connection) {
-        guard !connection.state.flags.contains(.pulled) else { return offerInput(of: connection) }
+        guard connection.state.flags.isDisjoint(with: [.pulled, .inputKept]) else {
+            return connection.state.flags.contains(.pulled) ? offerInput(of: connection) : deliverKept(to: connection)
+        }
         var budget = configuration.readBudgetBytes
         while connection.state.mayRead {
             guard budget > 0 else {

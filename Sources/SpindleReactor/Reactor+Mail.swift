@@ -14,7 +14,11 @@ extension Reactor {
     func takeMail() {
         var look = MailLook()
         // The last word first, which has the bit of the urgent lanes.
-        for word in (0..<doorbell.wordCount).reversed() { takeMail(of: doorbell.take(word: word), word, &look) }
+        var word = doorbell.wordCount
+        while word > 0 {
+            word -= 1
+            takeMail(of: doorbell.take(word: word), word, &look)
+        }
     }
 
     /// The same for a reactor that has nothing else to do: what messages lead to is shown before anything is tidied

@@ -26,6 +26,7 @@ extension Connection {
             // This side closes, or the end was read. A connection that broke is none of it: its error follows.
             return state.phase == .draining || state.flags.contains(.inputEnded) || withholdsInput ? .end : .none
         }
+        if state.flags.contains(.inputKept), let kept { return lend(kept) }
         beginShare()
         let limit = reactor.configuration.readBudgetBytes - pulledBytes
         guard limit > 0 else {
@@ -55,6 +56,20 @@ extension Connection {
             reactor.end(self, brokenBy: sendError ?? errno)
             return .none
         }
+    }
+
+    /// What came along from another reactor, before all that the kernel has.
+    @inline(never)
+    private func lend(_ chunk: ByteChunk) -> PullOutcome {
+        state.flags.remove(.inputKept)
+        reactor.counters.add(.messages)
+        if reactor.isRunningStep { reactor.corked = token }
+        // The connection holds the chunk until it is handed off once more.
+        let bytes = unsafe UnsafeBufferPointer(
+            start: chunk.baseAddress.assumingMemoryBound(to: UInt8.self),
+            count: chunk.count
+        )
+        return unsafe .bytes(LentBytes(bytes, drained: false))
     }
 
     @inline(never)

@@ -193,6 +193,22 @@ public final class StreamConnection {
         connection.abortConnection()
     }
 
+    /// Hands the live connection to another reactor, where `handler` goes on with it, in a task of its own.
+    ///
+    /// What is read or written here afterwards throws `ConnectionLost` with `.handedOff`; this handler should return.
+    /// As `StreamTransport.handOff` otherwise.
+    ///
+    /// - Parameters:
+    ///   - target: Another reactor of the same engine.
+    ///   - unread: Bytes that this handler has read and not consumed: the new one reads them first.
+    ///   - handler: Serves the connection from there on. What it has to know, it captures.
+    /// - Returns: False when the connection can't be handed over: it is ending, or the engine stops.
+    @discardableResult
+    public func handOff(to target: ReactorHandle, unread: ByteChunk? = nil, _ handler: @escaping Handler) -> Bool {
+        guard reason == nil else { return false }
+        return connection.handOff(to: target, unread: unread) { HandlerProtocol($0, handler) }
+    }
+
     /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).
     public var noDelay: Bool {
         get { reason == nil && connection.noDelay }

@@ -61,6 +61,12 @@ struct WriteQueue {
         }
     }
 
+    /// Empties the queue.
+    mutating func takeAll() -> [ByteChunk] {
+        defer { removeAll() }
+        return Array(chunks[first...])
+    }
+
     mutating func removeAll() {
         chunks = []
         first = 0

@@ -93,6 +93,17 @@ internal import Synchronization
         }
     }
 
+    /// Forgets the registration; the socket stays in the network.
+    public func release(_ connection: SocketHandle) -> TravellingSocket {
+        network.state.withLock { state in
+            let id = state.socket(connection)
+            state[id].registration = nil
+        }
+        return TravellingSocket(connection) { [network] socket in
+            network.state.withLock { $0.closeDescriptor(socket, reset: true) }
+        }
+    }
+
     /// Begins a connection; without a listener at the address it is refused, as an event.
     ///
     /// - Throws: EMFILE over the network's `descriptorLimit`.

@@ -51,6 +51,12 @@ package import SpindleCore
         try checked(cl_epoll_modify(descriptor.rawValue, target, interest.bits, token))
     }
 
+    /// epoll_ctl(2) with EPOLL_CTL_DEL, of a descriptor that was added.
+    package func remove(_ target: CInt) {
+        let result = cl_epoll_remove(descriptor.rawValue, target)
+        precondition(result == 0, "epoll_ctl(\(descriptor.rawValue), DEL, \(target)): errno \(-result)")
+    }
+
     /// Waits until something is ready or `timeout` nanoseconds have passed; 0 only polls, negative waits for ever.
     ///
     /// - Returns: How many events `event(at:)` holds. 0 means timeout or signal: a signal ends the wait early,

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+
+extension StreamTransport {
+    /// Hands the live connection to another reactor, where a new protocol goes on with it.
+    ///
+    /// This side's protocol gets `connectionLost(.handedOff)`, then `build` makes one on the other reactor, which gets
+    /// `connectionMade` and then every byte that this side has not consumed: no byte is lost, repeated or out of order,
+    /// in either direction. The peer notices nothing. What the new protocol has to know is captured by `build`, which
+    /// is Sendable; protocol objects never move. TCP_NODELAY, SO_KEEPALIVE and the idle timeout stay as they are; the
+    /// connection has a new number.
+    ///
+    /// When the other reactor stops meanwhile, or has as many connections as it may, the connection is reset.
+    ///
+    /// - Parameters:
+    ///   - target: Another reactor of the same engine, or of one with the same kind of driver.
+    ///   - unread: Bytes that this side was given and has not consumed, of `dataReceived` say: the new protocol gets
+    ///     them first.
+    ///   - build: Makes the new protocol, on the other reactor; nil closes the connection.
+    /// - Returns: False when it can't be handed over: it is ending, the engine stops, or the transport is no reactor's.
+    ///   Nothing has changed then.
+    @discardableResult
+    public func handOff(
+        to target: ReactorHandle,
+        unread: ByteChunk? = nil,
+        _ build: @escaping @Sendable (any StreamTransport) throws -> (any StreamProtocol)?
+    ) -> Bool {
+        guard let connection = self as? Connection else { return false }
+        return connection.reactor.handOff(connection, to: target, unread: unread, build)
+    }
+}
+
+extension Reactor {
+    /// Ends the connection here and has it leave when its protocol was told: from the close queue, like every end.
+    func handOff(
+        _ connection: Connection,
+        to target: ReactorHandle,
+        unread: ByteChunk?,
+        _ build: @escaping TravellingConnection.Build
+    ) -> Bool {
+        preconditionCurrent()
+        guard connection.state.phase == .open, !connection.state.flags.contains(.outputBroken), !isEnding,
+            !target.isStopped
+        else { return false }
+        connection.moveCorkToQueue()
+        counters.add(.bufferedBytes, -connection.queue.byteCount)
+        connection.travel = TravellingConnection(
+            target: target,
+            peer: connection.peerAddress,
+            unread: ByteChunk.joined(unread, connection.takeKept()),
+            unsent: connection.queue.takeAll(),
+            flags: connection.state.flags.intersection([.outputEnding, .outputEnded, .inputIsFinal, .inputHasUrgent]),
+            idleTimeout: connection.idleTimeout,
+            build: build
+        )
+        guard connection.state.end() else { preconditionFailure("an open connection that can't end") }
+        closeLater(connection, .handedOff, reset: false)
+        return true
+    }
+
+    /// The protocol was told: the connection leaves.
+    func depart(_ connection: Connection, _ travel: TravellingConnection) {
+        let socket = driver.release(connection.handle)
+        connection.state.closed()
+        forget(connection)
+        counters.add(.handedOff)
+        travel.target.addToLoad()
+        // Never refused: a full queue would be a lost connection.
+        let result = travel.target.submitAlways { Reactor.current?.arrive(travel, socket) }
+        if result == .stopped { travel.target.takeFromLoad() }
+    }
+
+    /// A connection of another reactor goes on here.
+    private func arrive(_ travel: TravellingConnection, _ travelling: TravellingSocket) {
+        guard let socket = travelling.take() else { return }
+        guard table.count < configuration.maximumConnections else {
+            counters.add(.refused)
+            handle.takeFromLoad()
+            return driver.close(socket, reset: true)
+        }
+        let connection = Connection(reactor: self, handle: socket, peer: travel.peer, acceptor: nil, phase: .open)
+        connection.idleTimeout = travel.idleTimeout
+        connection.state.flags = travel.flags
+        guard insert(connection) else { return }
+        for chunk in travel.unsent { connection.adoptUnsent(chunk) }
+        if let unread = travel.unread, !unread.isEmpty { connection.keep(unread) }
+        begin(connection) { try travel.build(connection) }
+        readLaterIfNeeded(connection)
+        // The engine drains meanwhile: it is treated as those that were here.
+        if isEnding, connection.state.isLive { endSoon(connection) }
+    }
+
+    /// Hands the protocol what it was sent along with its connection, then reads on.
+    @inline(never)
+    func deliverKept(to connection: Connection) {
+        guard connection.state.mayRead, let kept = connection.takeKept() else { return }
+        counters.add(.messages)
+        call(connection) { proto throws in if let error = proto._deliver(kept.bytes) { throw error } }
+        readLaterIfNeeded(connection)
+    }
+}
+
+extension Connection {
+    /// Bytes that come before all that the kernel has.
+    func keep(_ chunk: ByteChunk) {
+        kept = chunk
+        state.flags.insert([.inputKept, .inputWaits])
+    }
+
+    func takeKept() -> ByteChunk? {
+        guard state.flags.contains(.inputKept) else { return nil }
+        state.flags.remove(.inputKept)
+        return kept.take()
+    }
+
+    /// Bytes that another reactor could not send.
+    func adoptUnsent(_ chunk: ByteChunk) {
+        queue.append(chunk)
+        reactor.counters.add(.bufferedBytes, chunk.count)
+        state.flags.insert(.outputWaited)
+        waitingSince = reactor.now.nanoseconds
+        reactor.armTimer(of: self)
+        reactor.settleLater(self)
+    }
+}
+
+extension ByteChunk {
+    /// The bytes of both, in order; nil when there are none.
+    static func joined(_ first: ByteChunk?, _ second: ByteChunk?) -> ByteChunk? {
+        guard let first, !first.isEmpty else { return second }
+        guard let second, !second.isEmpty else { return first }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(first.count + second.count)
+        for chunk in [first, second] { for index in chunk.bytes.indices { bytes.append(chunk.bytes[index]) } }
+        return ByteChunk(bytes)
+    }
+}

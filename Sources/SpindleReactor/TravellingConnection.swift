@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+
+/// A live connection on its way from one reactor to another: what the new one needs to go on with it.
+///
+/// Bytes that wait in the kernel stay there. The protocol object stays behind and has ended.
+struct TravellingConnection: Sendable {
+    typealias Build = @Sendable (any StreamTransport) throws -> (any StreamProtocol)?
+
+    let target: ReactorHandle
+    let peer: SocketAddress
+    /// Taken from the kernel, and not yet seen by the new protocol.
+    var unread: ByteChunk?
+    /// Written, and not yet taken by the kernel.
+    let unsent: [ByteChunk]
+    let flags: ConnectionState.Flags
+    /// Nanoseconds; 0 for never.
+    let idleTimeout: UInt64
+    let build: Build
+}
