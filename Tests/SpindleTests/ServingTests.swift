@@ -49,6 +49,25 @@ extension EngineTests {
         await simulation.finish()
     }
 
+    @Test("chunks: a loop over them gets every byte, on its reactor, and ends with the peer's end", arguments: [1, 2])
+    func handlerLoopsOverChunks(reactors: Int) async throws {
+        let server = try engine(reactors: reactors)
+        let address = try server.serve(on: .loopback(port: 0)) { connection in
+            let home = connection.reactor
+            for try await chunk in connection.chunks {
+                #expect(Reactor.current?.handle === home)
+                try await connection.write(chunk)
+            }
+            try await connection.write(".")
+        }.address
+        try await server.start()
+        let client = try await Client()
+        let bytes = (0..<500_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        #expect(await client.exchange(bytes, with: address).received == bytes + [UInt8(ascii: ".")])
+        await client.stop()
+        await server.stop()
+    }
+
     @Test("N1: a handler is on its connection's reactor after every await, whatever it waits for", arguments: [1, 2])
     func handlerStays(reactors: Int) async throws {
         let simulation = try Simulation(reactors: reactors)
