@@ -34,6 +34,7 @@ let package = Package(
     products: [
         .library(name: "Spindle", targets: ["Spindle"]),
         .library(name: "SpindleSimulation", targets: ["SpindleSimulation"]),
+        .library(name: "SpindleTesting", targets: ["SpindleTesting"]),
         .library(name: "SpindleTopology", targets: ["SpindleTopology"]),
         .executable(name: "spindle", targets: ["SpindleCLI"]),
     ],
@@ -62,6 +63,10 @@ let package = Package(
         layer("SpindleReactor", ["SpindleCore", "SpindleSystem"]),
         layer("SpindleSimulation", ["SpindleCore", "SpindleSystem", "SpindleReactor"]),
         layer("Spindle", ["SpindleCore", "SpindleSystem", "SpindleTopology", "SpindleReactor", logging]),
+        layer(
+            "SpindleTesting",
+            ["SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleSimulation", "Spindle"]
+        ),
         layer("SpindleLoad", ["Spindle", histogram]),
         .executableTarget(
             name: "SpindleCLI",
@@ -102,6 +107,7 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("OperationsTests", ["OperationsUnderTest", "Spindle"]),
+        tests("SpindleTestingTests", ["SpindleTesting", "Spindle"]),
         tests("SpindleLoadTests", ["SpindleLoad", "Spindle", histogram]),
         tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "SpindleTopology", "Spindle"]),
     ],

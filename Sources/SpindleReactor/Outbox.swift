@@ -60,7 +60,9 @@ internal import SpindleSystem
         let count = outlet.ring.unpublishedCount
         guard count > 0 else { return }
         outlet.ring.publish()
-        if outlet.doorbell.ring(outlet.bit) { reactor.wake(outlet.receiver) }
+        if !reactor.strikes(.unrungBell), outlet.doorbell.ring(outlet.bit), !reactor.strikes(.unwokenSleeper) {
+            reactor.wake(outlet.receiver)
+        }
         // After the ring, which waits for all that was stored before it.
         reactor.counters.add(.mailSent, count)
     }

@@ -58,6 +58,7 @@ extension Reactor {
         }
         guard let proto = connection.proto.take() else { return }
         counters.add(.liveProtocols, -1)
+        if strikes(.untoldEnd) { return }
         // A callback like the others, though nothing that it writes to this connection is taken.
         let outer = corked
         corked = connection.token
@@ -96,7 +97,7 @@ extension Reactor {
     func close(_ connection: Connection, reset: Bool) {
         cancelTimer(of: connection)
         connection.state.closed()
-        driver.close(connection.handle, reset: reset)
+        if !strikes(.leakedDescriptor) { driver.close(connection.handle, reset: reset) }
         counters.add(.closed)
         forget(connection)
     }
@@ -117,7 +118,9 @@ extension Reactor {
         for connection in table.all where connection.state.phase == .connecting {
             end(connection, .engineStopped, reset: true)
         }
-        for connection in served { endSoon(connection) }
+        for connection in served {
+            if strikes(.hastyDrain) { end(connection, .done, reset: false) } else { endSoon(connection) }
+        }
         drained = completion
     }
 

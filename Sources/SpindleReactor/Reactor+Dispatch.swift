@@ -81,7 +81,7 @@ extension Reactor {
 
     @inline(never)
     private func handle(_ readiness: Readiness, of connection: Connection) {
-        if readiness.contains(.writable) {
+        if readiness.contains(.writable), !strikes(.unnoticedRoom) {
             connection.state.flags.remove(.outputBlocked)
             if !connection.queue.isEmpty {
                 connection.sendQueue()
@@ -121,7 +121,7 @@ extension Reactor {
         while connection.state.mayRead {
             guard budget > 0 else {
                 counters.add(.readBudgetExhausted)
-                connection.state.flags.insert(.inputWaits)
+                if !strikes(.forgottenInput) { connection.state.flags.insert(.inputWaits) }
                 return readLaterIfNeeded(connection)
             }
             counters.add(.receives)
@@ -149,7 +149,7 @@ extension Reactor {
             }
         }
         // Paused or closing, and no edge will announce what may be left.
-        connection.state.flags.insert(.inputWaits)
+        if !strikes(.forgottenInput) { connection.state.flags.insert(.inputWaits) }
     }
 
     @inline(__always)

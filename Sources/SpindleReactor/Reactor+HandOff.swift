@@ -54,6 +54,8 @@ extension Reactor {
             idleTimeout: connection.idleTimeout,
             build: build
         )
+        if strikes(.lostUnread) { connection.travel?.unread = nil }
+        if strikes(.earlyBuild) { _ = try? build(connection) }
         guard connection.state.end() else { preconditionFailure("an open connection that can't end") }
         closeLater(connection, .handedOff, reset: false)
         return true
@@ -83,7 +85,7 @@ extension Reactor {
         connection.idleTimeout = travel.idleTimeout
         connection.state.flags = travel.flags
         guard insert(connection) else { return }
-        for chunk in travel.unsent { connection.adoptUnsent(chunk) }
+        if !strikes(.lostUnsent) { for chunk in travel.unsent { connection.adoptUnsent(chunk) } }
         if let unread = travel.unread, !unread.isEmpty { connection.keep(unread) }
         begin(connection) { try travel.build(connection) }
         readLaterIfNeeded(connection)

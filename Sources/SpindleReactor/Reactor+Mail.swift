@@ -43,7 +43,7 @@ extension Reactor {
         var bits = bits
         if word == handle.urgentBit >> 6, bits >> UInt64(handle.urgentBit & 63) != 0 {
             bits &= ~(1 << UInt64(handle.urgentBit & 63))
-            takeUrgentMail(&look)
+            if strikes(.patientUrgency) { _ = doorbell.ring(handle.urgentBit) } else { takeUrgentMail(&look) }
         }
         while bits != 0 {
             let sender = word << 6 + bits.trailingZeroBitCount
@@ -75,7 +75,7 @@ extension Reactor {
                 // The rest comes in a later phase; the own bit remembers it.
                 counters.add(.mailBudgetExhausted)
                 look.budgetEnded = true
-                _ = doorbell.ring(bit)
+                if !strikes(.forgottenRest) { _ = doorbell.ring(bit) }
                 break
             }
             var run = MailRun(of: channel, in: ring, from: sender, limit: left)
@@ -88,7 +88,7 @@ extension Reactor {
             ring.release()
             flushMail()
         }
-        ring.release()
+        if !strikes(.unreleasedSlots, every: 1) { ring.release() }
         let taken = configuration.mailBudget - left
         look.taken += taken
         counters.add(.mailReceived, taken)
@@ -102,7 +102,8 @@ extension Reactor {
             _ = doorbell.ring(handle.inboxBit)
             return
         }
-        let taken = handle.inbox.takeAll()
+        var taken = handle.inbox.takeAll()
+        if strikes(.reversedInbox) { taken.reverse() }
         look.taken += taken.count
         counters.add(.inboxJobs, taken.count)
         for job in taken {

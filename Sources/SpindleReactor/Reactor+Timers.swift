@@ -53,6 +53,9 @@ extension Reactor {
     func tick(after delay: Duration) -> UInt64 {
         let nanoseconds = delay.clampedNanoseconds
         precondition(nanoseconds >= 0, "a negative delay: \(delay)")
+        if strikes(.earlyTimer), nanoseconds > 0 {
+            return Ticks.floor(driver.now().advanced(byNanoseconds: nanoseconds))
+        }
         return nanoseconds == 0 ? 0 : Ticks.ceiling(driver.now().advanced(byNanoseconds: nanoseconds))
     }
 

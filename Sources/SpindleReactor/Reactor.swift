@@ -81,6 +81,12 @@ public final class Reactor {
     /// What every turn asks: the closure itself would be checked and counted for the answer.
     private var hasTurnHook = false
 
+    #if DEBUG
+        /// A mistake to make, for the simulator to find.
+        package var plantedBug: PlantedBug?
+        var plantedOccasions = 0
+    #endif
+
     /// A reactor that runs when its thread calls `run`, or turn by turn.
     package init(
         index: Int = 0,

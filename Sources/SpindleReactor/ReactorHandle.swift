@@ -84,6 +84,14 @@ public final class ReactorHandle: Sendable {
 
     func wake() { waker.withLock { $0 }?.wake() }
 
+    /// The reactor sleeps between two turns that a simulation takes for it.
+    ///
+    /// - Returns: False when mail has come meanwhile: it has to look instead.
+    package func fellAsleep() -> Bool { doorbell.prepareToSleep() }
+
+    /// Its next turn begins.
+    package func wokeUp() { doorbell.wakeUp() }
+
     /// The reactor lives now, on the calling thread.
     func attach(_ waker: any DriverWaker) {
         thread.store(SystemThread.currentID, ordering: .releasing)

@@ -30,6 +30,14 @@ public struct SimulatedPeer: Sendable {
     /// True once the handshake is over, and until the connection broke or was let go of.
     public var isConnected: Bool { withSocket(false) { !$0[id].isConnecting && !$0[id].isBroken } }
 
+    /// Bytes that it has sent and the other end has not read yet, wherever they are.
+    public var unreadByOtherCount: Int {
+        withSocket(0) { state in
+            let partner = state[id].partner
+            return state[id].unsent.count + (partner.map { state.exists($0) ? state[$0].received.count : 0 } ?? 0)
+        }
+    }
+
     /// Bytes that arrived and were not received.
     public var unreadByteCount: Int { withSocket(0) { $0[id].received.count } }
 

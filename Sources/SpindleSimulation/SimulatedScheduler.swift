@@ -5,10 +5,10 @@ public import SpindleReactor
 
 /// Runs N reactors turn by turn on the calling thread, in an order drawn from a seed, on one simulated network.
 ///
-/// A reactor takes a turn when it has reason to: events, a due timer, work of its own. When none has, all take one
-/// more (mail between reactors shows only then), and when that changed nothing either, time jumps to whatever
-/// comes first: a timer or something on its way. So hours pass in milliseconds, and a run can be had again from
-/// its two seeds, the scheduler's and the network's.
+/// A reactor takes a turn when it has reason to: events, a due timer, work of its own, another one that woke it. When
+/// none has, all take one more (what that leads to is counted in `missedWakeUps`), and when that changed nothing
+/// either, time jumps to whatever comes first: a timer or something on its way. So hours pass in milliseconds, and a
+/// run can be had again from its two seeds, the scheduler's and the network's.
 ///
 /// Made, used and released on one thread. It can't show what needs real parallelism, a missing fence least of all.
 public final class SimulatedScheduler {
@@ -30,8 +30,15 @@ public final class SimulatedScheduler {
     public private(set) var turnCount = 0
 
     @usableFromInline let mailroom: Mailroom
+    /// Times that a reactor had something to do and nobody had told it so: a wake-up was lost. Must be 0 when every
+    /// call from outside went through `perform`.
+    public private(set) var missedWakeUps = 0
     private let drivers: SimulatedDrivers
     private let simulatedDrivers: [SimulatedDriver]
+    /// By reactor: it was called from outside of its turns.
+    private var isRestless: [Bool]
+    /// By reactor: it takes no turns before then.
+    private var stalledUntil: [MonotonicInstant]
     private var random: SeededRandom
     private var listenerCount = 0
 
@@ -58,6 +65,8 @@ public final class SimulatedScheduler {
         reactors = made.map { driver in
             Reactor(index: driver.index, configuration: configuration, driver: driver, mailroom: mailroom, log: log)
         }
+        isRestless = made.map { _ in false }
+        stalledUntil = made.map { _ in MonotonicInstant(nanoseconds: 0) }
         random = SeededRandom(seed: seed)
     }
 
@@ -65,15 +74,22 @@ public final class SimulatedScheduler {
 
     /// Listens at `address` with a socket and a factory of its own on every reactor.
     ///
+    /// - Parameters:
+    ///   - address: Port 0 lets the network choose one.
+    ///   - indices: The reactors that listen, at least one; nil for all.
+    ///   - backlog: Connections that may wait to be accepted, per socket.
+    ///   - makeFactory: Makes a reactor's factory, on it.
     /// - Returns: The address, with the port that was chosen for port 0.
     /// - Throws: EADDRINUSE, or EMFILE over the network's descriptor limit; nothing is left open then.
     @discardableResult
     public func listen(
         at address: SocketAddress,
+        on indices: [Int]? = nil,
         backlog: Int = 1024,
         makeFactory: (_ reactor: Int) -> any StreamProtocolFactory
     ) throws(Errno) -> SocketAddress {
         var options = ListenOptions()
+        let reactors = (indices ?? Array(self.reactors.indices)).map { self.reactors[$0] }
         options.sharedPort = reactors.count > 1
         var bound = address
         var sockets: [SocketHandle] = []
@@ -100,12 +116,17 @@ public final class SimulatedScheduler {
 
     /// Stops listening everywhere; what waits to be accepted is served first.
     public func stopListening() {
-        for reactor in reactors { reactor.perform { reactor.stopListening() } }
+        for index in reactors.indices { perform(on: index) { $0.stopListening() } }
+    }
+
+    /// Lets every connection send what it was given and close, as a stop of the engine does.
+    public func drain() {
+        for index in reactors.indices { perform(on: index) { $0.drain {} } }
     }
 
     /// Ends what is still open, with `.engineStopped`: the last step of a test.
     public func endAllConnections() {
-        for reactor in reactors { reactor.perform { reactor.endAllConnections() } }
+        for index in reactors.indices { perform(on: index) { $0.endAllConnections() } }
     }
 
     /// A way to send values of one type between the reactors, as `Engine.makeChannel` makes them.
@@ -113,22 +134,31 @@ public final class SimulatedScheduler {
     /// - Parameters:
     ///   - type: The messages' type.
     ///   - lane: As with `Engine.makeChannel`.
+    ///   - undelivered: Told of messages that were not handled before `stop`.
     ///   - handler: Runs on the receiving reactor; `sender` is -1 outside of `perform`.
     @inlinable
     public func makeChannel<Message: Sendable>(
         of type: Message.Type = Message.self,
         lane: MailLane = .ordinary,
+        undelivered: (@Sendable (_ message: Message, _ receiver: Int) -> Void)? = nil,
         handler: @escaping @Sendable (_ message: Message, _ sender: Int) throws -> Void
     ) -> Channel<Message> {
-        Channel(mailroom, lane: lane, handler: handler)
+        Channel(mailroom, lane: lane, undelivered: undelivered, handler: handler)
     }
 
     /// Runs `body` on the reactor with the index, as its own callbacks run.
     public func perform<Result>(on index: Int, _ body: (Reactor) throws -> Result) rethrows -> Result {
-        try reactors[index].perform { try body(reactors[index]) }
+        isRestless[index] = true
+        return try reactors[index].perform { try body(reactors[index]) }
+    }
+
+    /// Has the reactor take no turn for so long, as one whose callback does not return: others must not notice.
+    public func stall(_ index: Int, for duration: Duration) {
+        stalledUntil[index] = max(stalledUntil[index], network.now.advanced(by: duration))
     }
 
     private func perform<Failure: Error>(on reactor: Reactor, _ body: () throws(Failure) -> Void) throws(Failure) {
+        isRestless[reactor.index] = true
         let result: Result<Void, Failure> = reactor.perform {
             do throws(Failure) { return .success(try body()) } catch { return .failure(error) }
         }
@@ -154,9 +184,9 @@ public final class SimulatedScheduler {
         while turnCount < last {
             if condition() { return .fulfilled }
             let now = network.now
-            let due = simulatedDrivers.filter { $0.isDue(at: now) }
+            let due = reactors.indices.filter { isDue($0, at: now) && stalledUntil[$0] <= now }
             if !due.isEmpty {
-                turn(due[random.below(due.count)].index)
+                turn(due[random.below(due.count)])
             } else if !everyoneTakesATurn(), !letTimePass(noLaterThan: limit) {
                 return condition() ? .fulfilled : .idle
             }
@@ -164,11 +194,19 @@ public final class SimulatedScheduler {
         return condition() ? .fulfilled : .outOfTurns
     }
 
+    private func isDue(_ index: Int, at now: MonotonicInstant) -> Bool {
+        isRestless[index] || simulatedDrivers[index].isDue(at: now)
+    }
+
     /// One turn of one reactor, without sleeping.
     public func turn(_ index: Int) {
         turnCount += 1
         let reactor = reactors[index]
+        isRestless[index] = false
+        reactor.handle.wokeUp()
         reactor.perform { reactor.turn() }
+        // Asleep until its next turn: whoever has something for it has to wake it.
+        if simulatedDrivers[index].sleepsUntil != nil, !reactor.handle.fellAsleep() { isRestless[index] = true }
     }
 
     /// - Returns: True when one of them did something: others may have to do more, then.
@@ -176,9 +214,10 @@ public final class SimulatedScheduler {
         let before = workDone
         var order = Array(reactors.indices)
         for index in order.indices.dropLast() { order.swapAt(index, index + random.below(order.count - index)) }
-        for index in order { turn(index) }
         let now = network.now
-        return workDone != before || simulatedDrivers.contains { $0.isDue(at: now) }
+        for index in order where stalledUntil[index] <= now { turn(index) }
+        if workDone != before { missedWakeUps += 1 }
+        return workDone != before || reactors.indices.contains { isDue($0, at: now) && stalledUntil[$0] <= now }
     }
 
     /// What the reactors have done so far, in numbers that stand still exactly when nobody does anything.
@@ -195,7 +234,11 @@ public final class SimulatedScheduler {
     /// - Returns: False when nothing will ever happen by itself, or only after the limit.
     private func letTimePass(noLaterThan limit: MonotonicInstant?) -> Bool {
         let never = MonotonicInstant(nanoseconds: .max)
-        let ends = simulatedDrivers.compactMap(\.sleepsUntil) + [network.nextArrival].compactMap { $0 }
+        let wakeUps = reactors.indices.map { index in
+            let end = isDue(index, at: network.now) ? network.now : simulatedDrivers[index].sleepsUntil ?? network.now
+            return max(end, stalledUntil[index])
+        }
+        let ends = wakeUps + [network.nextArrival].compactMap { $0 }
         guard let next = ends.min(), next < never, next <= limit ?? never else {
             if let limit, limit > network.now { network.advance(to: limit) }
             return false
