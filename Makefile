@@ -11,7 +11,7 @@ SPINDLE := .build/release/spindle
 PACKAGES := libnuma-dev python3 gcc libc6-dev procps util-linux
 ARGS ?=
 
-.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report check-counts bench-peers tuning-doc tsan asan ci clean
+.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report check-counts bench-peers tuning-doc tsan asan sim ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -84,11 +84,16 @@ check-bench: build ## A two-second benchmark, for truth and not for speed
 tsan: setup ## The concurrency tests under ThreadSanitizer
 	swift test --no-parallel --sanitize=thread --build-path .build/tsan --filter 'SpindleReactorTests|SpindleTests'
 
+sim: setup ## Hunt for violations in simulated runs: make sim SEED=0 REACTORS=64 MINUTES=5 (or SEEDS=200)
+	swift build -c release --product SimulationHunt
+	.build/release/SimulationHunt $(if $(SEED),--seed $(SEED)) $(if $(REACTORS),--reactors $(REACTORS)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))
+
 asan: setup ## Parsers, buffers, rings and the contract under AddressSanitizer
 	ASAN_OPTIONS=detect_leaks=0 swift test --no-parallel --sanitize=address --build-path .build/asan \
 		--filter 'SpindleCoreTests|SpindleSystemTests|SpindleTopologyTests|SpindleReactorTests|SpindleCLITests|EngineOption'
 
-ci: test lint tidy tsan asan docs examples check-command check-bench check-report check-counts ## Everything that CI runs
+ci: test lint tidy tsan asan sim docs examples check-command check-bench check-report check-counts ## Everything that CI runs
 
 clean: ## Remove what was built
 	rm -rf .build Benchmarks/Floor/build

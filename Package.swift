@@ -108,6 +108,20 @@ let package = Package(
         ),
         tests("OperationsTests", ["OperationsUnderTest", "Spindle"]),
         tests("SpindleTestingTests", ["SpindleTesting", "Spindle"]),
+        // Whole simulated runs: hunted by `make sim`, and 200 of them by the tests.
+        .target(
+            name: "Simulations",
+            dependencies: ["SpindleCore", "SpindleReactor", "SpindleSimulation"],
+            path: "Tests/Simulations",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "SimulationHunt",
+            dependencies: ["Simulations"],
+            path: "Tests/SimulationHunt",
+            swiftSettings: settings
+        ),
+        tests("SimulationsTests", ["Simulations", "SpindleReactor"]),
         tests("SpindleLoadTests", ["SpindleLoad", "Spindle", histogram]),
         tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "SpindleTopology", "Spindle"]),
     ],

@@ -102,6 +102,12 @@ extension DoorbellMemory {
     @inline(__always)
     func storeSleeping(_ value: Bool) { unsafe sleeping.pointee.store(value, ordering: .releasing) }
 
+    /// True when this bit is set: a glance, without a fence.
+    @inline(__always)
+    func isRung(_ bit: Int) -> Bool {
+        unsafe words[bit >> 6].load(ordering: .relaxed) & 1 << UInt64(bit & 63) != 0
+    }
+
     /// True when any bit is set: a glance, without a fence.
     @inline(__always)
     var isRung: Bool {

@@ -35,13 +35,13 @@ extension Reactor {
         for acceptor in acceptors.compactMap({ $0 }) where acceptor.listenerID == listenerID && !acceptor.isClosed {
             // A closed listener resets what is in its queue (tcp_migrate_req is off by default), so it is emptied.
             // Nothing is handed over any more: the other reactors' listeners may be closed already.
-            if strikes(.deafListener) { continue }
+            if strikes(.deafListener, every: 1) { continue }
             acceptor.isClosing = true
             acceptor.balance?.setListening(false, index)
             var rounds = 0
             repeat {
                 acceptor.isOnReadyList = false
-                if !strikes(.unservedQueue) { accept(from: acceptor) }
+                if !strikes(.unservedQueue, every: 1) { accept(from: acceptor) }
                 rounds += 1
             } while acceptor.isOnReadyList && rounds < 1024
             acceptor.isClosed = true

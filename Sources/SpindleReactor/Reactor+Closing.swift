@@ -119,7 +119,7 @@ extension Reactor {
             end(connection, .engineStopped, reset: true)
         }
         for connection in served {
-            if strikes(.hastyDrain) { end(connection, .done, reset: false) } else { endSoon(connection) }
+            if strikes(.hastyDrain, every: 1) { end(connection, .done, reset: false) } else { endSoon(connection) }
         }
         drained = completion
     }

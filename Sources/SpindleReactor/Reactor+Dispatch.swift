@@ -121,7 +121,7 @@ extension Reactor {
         while connection.state.mayRead {
             guard budget > 0 else {
                 counters.add(.readBudgetExhausted)
-                if !strikes(.forgottenInput) { connection.state.flags.insert(.inputWaits) }
+                if !strikes(.forgottenInput, every: 2) { connection.state.flags.insert(.inputWaits) }
                 return readLaterIfNeeded(connection)
             }
             counters.add(.receives)
@@ -149,7 +149,7 @@ extension Reactor {
             }
         }
         // Paused or closing, and no edge will announce what may be left.
-        if !strikes(.forgottenInput) { connection.state.flags.insert(.inputWaits) }
+        if !strikes(.forgottenInput, every: 2) { connection.state.flags.insert(.inputWaits) }
     }
 
     @inline(__always)

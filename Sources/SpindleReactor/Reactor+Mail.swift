@@ -29,6 +29,7 @@ extension Reactor {
     @discardableResult
     func answerMail() -> Bool {
         var look = MailLook(answers: true)
+        if doorbell.isRung(handle.urgentBit) { takeUrgentMail(&look) }
         if intake.lastHasMessage { takeMail(from: intake.lastSender, &look) }
         guard doorbell.isRung, !look.budgetEnded else { return look.taken > 0 }
         for word in 0..<doorbell.wordCount { takeMail(of: doorbell.load(word: word), word, &look) }
@@ -57,19 +58,22 @@ extension Reactor {
     private func takeUrgentMail(_ look: inout MailLook) {
         for sender in mailroom.handles.indices where sender != index {
             guard let ring = intake.urgentRing(from: sender, to: index, mailroom) else { continue }
-            takeMail(in: ring, from: sender, handle.urgentBit, &look)
+            // All of it, which is as much as the lane holds: what it leaves the ordinary mail would overtake.
+            takeMail(in: ring, from: sender, handle.urgentBit, limit: configuration.urgentCapacity, &look)
         }
     }
 
     private func takeMail(from sender: Int, _ look: inout MailLook) {
         guard let ring = intake.ring(from: sender, to: index, mailroom) else { return }
-        takeMail(in: ring, from: sender, sender, &look)
+        takeMail(in: ring, from: sender, sender, limit: configuration.mailBudget, &look)
     }
 
-    /// - Parameter bit: What tells of the mailbox.
+    /// - Parameters:
+    ///   - bit: What tells of the mailbox.
+    ///   - limit: Messages to take at most.
     @inline(__always)
-    private func takeMail(in ring: MailRing, from sender: Int, _ bit: Int, _ look: inout MailLook) {
-        var left = configuration.mailBudget
+    private func takeMail(in ring: MailRing, from sender: Int, _ bit: Int, limit: Int, _ look: inout MailLook) {
+        var left = limit
         while let (channel, _) = unsafe ring.next() {
             guard left > 0 else {
                 // The rest comes in a later phase; the own bit remembers it.
@@ -89,7 +93,7 @@ extension Reactor {
             flushMail()
         }
         if !strikes(.unreleasedSlots, every: 1) { ring.release() }
-        let taken = configuration.mailBudget - left
+        let taken = limit - left
         look.taken += taken
         counters.add(.mailReceived, taken)
     }

@@ -73,7 +73,8 @@ extension NetworkState {
 
     /// As many events of the driver as there is room for; the others stay on its list.
     mutating func takeEvents(of driver: Int, into events: inout EventBuffer) {
-        if faults.extraEvents > 0 { addExtraEvents(of: driver) }
+        // None behind others that wait: a driver with little room would never come to an end.
+        if faults.extraEvents > 0, readyLists[driver].isEmpty { addExtraEvents(of: driver) }
         while events.count < events.capacity, let entry = readyLists[driver].popFirst() {
             if let event = event(for: entry, driver: driver) { events.append(event) }
         }

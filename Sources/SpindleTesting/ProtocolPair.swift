@@ -9,7 +9,7 @@ public import SpindleSimulation
 /// Each end lives on a reactor of its own; both run turn by turn in the calls of the test. Whatever is random comes
 /// from the seed, so a run that failed can be had again.
 ///
-///     let pair = try ProtocolPair(seed: seed, faults: FaultPlan(seed: seed), client: { Client($0) }, server: { Server($0) })
+///     let pair = try ProtocolPair(seed: seed, faults: FaultPlan(seed: seed)) { Client($0) } server: { Server($0) }
 ///     #expect(pair.run { client.isDone } == .fulfilled)
 public final class ProtocolPair {
     /// The network between them: time, faults.

@@ -92,6 +92,7 @@ private final class Greeter: StreamProtocol {
     func handler() {
         let test = ScriptedConnection(serving: { connection in
             while let chunk = try await connection.read() {
+                // tidy: allow banned: simulated time, which the test moves
                 try await connection.sleep(for: .seconds(1))
                 try await connection.write(chunk)
             }
@@ -163,8 +164,11 @@ private final class Greeter: StreamProtocol {
     func sleepers() async throws {
         let clock = ManualClock()
         let start = clock.now
+        // tidy: allow banned: a manual clock's
         let early = Task { try await clock.sleep(until: start.advanced(by: .seconds(1))) }
+        // tidy: allow banned: a manual clock's
         let late = Task { try await clock.sleep(until: start.advanced(by: .seconds(3))) }
+        // tidy: allow banned: a manual clock's
         let cancelled = Task { try await clock.sleep(until: start.advanced(by: .seconds(9))) }
         while clock.sleeperCount < 3 { await Task.yield() }
         clock.advance(by: .milliseconds(999))
@@ -177,6 +181,7 @@ private final class Greeter: StreamProtocol {
         clock.advance(by: .seconds(5))
         try await late.value
         #expect(clock.sleeperCount == 0)
+        // tidy: allow banned: a manual clock's
         try await clock.sleep(until: start)
         #expect(start.duration(to: clock.now) == .seconds(6))
     }
