@@ -33,6 +33,7 @@ let package = Package(
     name: "spindle",
     products: [
         .library(name: "Spindle", targets: ["Spindle"]),
+        .library(name: "SpindleDeferred", targets: ["SpindleDeferred"]),
         .library(name: "SpindleSimulation", targets: ["SpindleSimulation"]),
         .library(name: "SpindleTesting", targets: ["SpindleTesting"]),
         .library(name: "SpindleTopology", targets: ["SpindleTopology"]),
@@ -63,6 +64,7 @@ let package = Package(
         layer("SpindleReactor", ["SpindleCore", "SpindleSystem"]),
         layer("SpindleSimulation", ["SpindleCore", "SpindleSystem", "SpindleReactor"]),
         layer("Spindle", ["SpindleCore", "SpindleSystem", "SpindleTopology", "SpindleReactor", logging]),
+        layer("SpindleDeferred", ["SpindleCore", "SpindleReactor"]),
         layer(
             "SpindleTesting",
             ["SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleSimulation", "Spindle"]
@@ -107,6 +109,7 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("OperationsTests", ["OperationsUnderTest", "Spindle"]),
+        tests("SpindleDeferredTests", ["SpindleDeferred", "SpindleTesting"]),
         tests("SpindleTestingTests", ["SpindleTesting", "Spindle"]),
         // Whole simulated runs: hunted by `make sim`, and 200 of them by the tests.
         .target(

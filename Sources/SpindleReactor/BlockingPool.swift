@@ -307,8 +307,7 @@ private final class HomeResumption: Sendable {
         guard let home else { return take()?.resume() ?? () }
         // Resumed there, and not from here: it would come home by way of Swift's pool. Dropped, it resumes as it goes.
         home.submitAlways {
-            guard let suspension = self.take() else { return }
-            if let reactor = Reactor.current { reactor.resume(suspension) } else { suspension.resume() }
+            self.take()?.resumeHere()
         }
     }
 

@@ -46,6 +46,15 @@ extension Reactor {
         isResuming = false
     }
 
+    /// Starts a task that is isolated to the reactor; its first step comes after what runs now.
+    @discardableResult
+    package func startTask(
+        _ body: @escaping @Sendable (isolated ReactorActor) async -> Void
+    ) -> Task<Void, Never> {
+        preconditionCurrent()
+        return isolation.assumeIsolated { isolation in Task { await body(isolation) } }
+    }
+
     /// Runs so many steps, oldest first, those included that become possible meanwhile.
     func runTasks(atMost limit: Int) {
         var count = 0

@@ -42,9 +42,54 @@ extension Reactor {
         immediately: Bool = false,
         _ body: @escaping (_ skipped: Int) throws -> Void
     ) -> RepeatingTimer {
+        startRepeating(
+            RepeatingTimer(reactor: self, interval: interval, waitsForResult: false) { skipped, _ in
+                try body(skipped)
+            },
+            immediately
+        )
+    }
+
+    /// As `callRepeatedly` of a closure, but a call comes only when the last one has returned, however long it waits;
+    /// its task is isolated to the reactor. `stop` does not cancel the one that runs.
+    @discardableResult
+    public func callRepeatedly(
+        every interval: Duration,
+        immediately: Bool = false,
+        waitingFor body: @escaping (_ skipped: Int) async throws -> Void
+    ) -> RepeatingTimer {
+        callRepeatedly(every: interval, immediately: immediately) { [unowned self] skipped, timer in
+            // Used by the reactor's thread alone: the task is isolated to it.
+            nonisolated(unsafe) let (unsafeBody, unsafeTimer) = (body, timer)
+            startTask { isolation in
+                let result = await Reactor.perform(unsafe unsafeBody, skipped, isolation)
+                unsafe unsafeTimer.goOn(result)
+            }
+        }
+    }
+
+    private static func perform(
+        _ body: (Int) async throws -> Void,
+        _ skipped: Int,
+        _ isolation: isolated ReactorActor
+    ) async -> Result<Void, any Error> {
+        do { return .success(try await body(skipped)) } catch { return .failure(error) }
+    }
+
+    /// Calls `body` every `interval`, and not again before `RepeatingTimer.goOn`.
+    package func callRepeatedly(
+        every interval: Duration,
+        immediately: Bool,
+        _ body: @escaping (_ skipped: Int, RepeatingTimer) throws -> Void
+    ) -> RepeatingTimer {
+        startRepeating(
+            RepeatingTimer(reactor: self, interval: interval, waitsForResult: true, body: body),
+            immediately
+        )
+    }
+
+    private func startRepeating(_ timer: RepeatingTimer, _ immediately: Bool) -> RepeatingTimer {
         preconditionCurrent()
-        precondition(interval > .zero, "callRepeatedly with an interval of \(interval)")
-        let timer = RepeatingTimer(reactor: self, interval: interval, start: driver.now(), body: body)
         timer.scheduleFirst(immediately: immediately)
         return timer
     }

@@ -50,7 +50,12 @@ public struct ReactorTimer {
 public final class RepeatingTimer {
     private let reactor: Reactor
     private let interval: Duration
-    private let body: (Int) throws -> Void
+    private let body: (Int, RepeatingTimer) throws -> Void
+    /// The next call waits for `goOn`.
+    private let waitsForResult: Bool
+    private var isWaiting = false
+    /// Called once when the timer ends: with the error that ended it, or without.
+    package var onEnd: (((any Error)?) -> Void)?
     private var start: MonotonicInstant
     /// The multiple of the interval, counted from the start, that comes next.
     private var nextTurn: Int64 = 1
@@ -59,10 +64,17 @@ public final class RepeatingTimer {
     private var id = TimerWheel<TimerAction>.ID.none
     private var isStopped = false
 
-    init(reactor: Reactor, interval: Duration, start: MonotonicInstant, body: @escaping (Int) throws -> Void) {
+    init(
+        reactor: Reactor,
+        interval: Duration,
+        waitsForResult: Bool,
+        body: @escaping (Int, RepeatingTimer) throws -> Void
+    ) {
+        precondition(interval > .zero, "callRepeatedly with an interval of \(interval)")
         self.reactor = reactor
+        self.waitsForResult = waitsForResult
         self.interval = interval
-        self.start = start
+        start = reactor.driver.now()
         self.body = body
     }
 
@@ -72,8 +84,18 @@ public final class RepeatingTimer {
     /// No more calls, also when called from within one. Repeated calls do nothing.
     public func stop() {
         reactor.preconditionCurrent()
+        end(nil)
+    }
+
+    private func end(_ error: (any Error)?) {
         isStopped = true
         _ = reactor.wheel.cancel(id)
+        guard let onEnd = onEnd.take() else {
+            guard let error else { return }
+            let message = "a repeating timer threw \(error) and was stopped"
+            return reactor.log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
+        }
+        onEnd(error)
     }
 
     /// Counts the interval from now again.
@@ -83,7 +105,7 @@ public final class RepeatingTimer {
         start = reactor.driver.now()
         (nextTurn, lastTurn) = (1, 0)
         _ = reactor.wheel.cancel(id)
-        schedule()
+        if !isWaiting { schedule() }
     }
 
     func scheduleFirst(immediately: Bool) {
@@ -99,11 +121,21 @@ public final class RepeatingTimer {
         lastTurn = turn
         nextTurn = turn + 1
         reactor.counters.add(.skippedRepeats, Int(skipped))
-        do { try body(Int(skipped)) } catch {
-            isStopped = true
-            let message = "a repeating timer threw \(error) and was stopped"
-            reactor.log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
-        }
+        isWaiting = waitsForResult
+        do { try body(Int(skipped), self) } catch { return end(error) }
+        if !isWaiting, !waitsForResult { scheduleNext() }
+    }
+
+    /// What the last call led to is there: the next one may come.
+    package func goOn(_ result: Result<Void, any Error>) {
+        guard isWaiting else { return }
+        isWaiting = false
+        guard !isStopped else { return }
+        if case .failure(let error) = result { return end(error) }
+        scheduleNext()
+    }
+
+    private func scheduleNext() {
         guard !isStopped else { return }
         // Turns that passed while the call ran are left out, and counted with the next call.
         nextTurn = max(nextTurn, elapsedTurns + 1)

@@ -311,9 +311,7 @@ public final class StreamConnection {
         reactor.handlers[connectionNumber] = self
         // Used by the reactor's thread alone: the task is isolated to it.
         nonisolated(unsafe) let stream = self
-        handler = reactor.isolation.assumeIsolated { isolation in
-            Task { await StreamConnection.run(unsafe stream, handle, isolation) }
-        }
+        handler = reactor.startTask { isolation in await StreamConnection.run(unsafe stream, handle, isolation) }
     }
 
     /// What serves a connection.

@@ -4,6 +4,10 @@
 public struct TimedOut: Error, Equatable, CustomStringConvertible {
     /// How long was given.
     public let limit: Duration
+
+    /// So long was waited, in vain.
+    public init(limit: Duration) { self.limit = limit }
+
     /// One line for a log.
     public var description: String { "timed out after \(limit)" }
 }
