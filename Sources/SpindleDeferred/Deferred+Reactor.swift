@@ -45,20 +45,10 @@ extension Deferred {
     ) -> Deferred<Value> {
         var task: Task<Void, Never>?
         let deferred = Deferred<Value>(file: file, line: line) { _ in task?.cancel() }
-        // Used by the reactor's thread alone: the task is isolated to it.
-        nonisolated(unsafe) let (unsafeBody, unsafeDeferred) = (body, deferred)
-        task = reactor.startTask { isolation in
-            let result = await perform(unsafe unsafeBody, isolation)
-            try? unsafe unsafeDeferred.call(result)
+        task = reactor.startTask {
+            do { try? deferred.succeed(try await body()) } catch { try? deferred.fail(error) }
         }
         return deferred
-    }
-
-    private static func perform(
-        _ body: () async throws -> Value,
-        _ isolation: isolated ReactorActor
-    ) async -> Result<Value, any Error> {
-        do { return .success(try await body()) } catch { return .failure(error) }
     }
 }
 

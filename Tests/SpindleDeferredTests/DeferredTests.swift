@@ -6,7 +6,8 @@ import Testing
 
 private struct Oops: Error, Equatable { var number = 0 }
 
-/// Keeps what was logged; one thread.
+/// Keeps what was logged.
+// Sendable: log sinks have to be; the test has one thread.
 private final class Lines: LogSink, @unchecked Sendable {
     var messages: [String] = []
     func write(_ record: LogRecord) { messages.append(record.message) }
