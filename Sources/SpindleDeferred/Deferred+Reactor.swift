@@ -46,7 +46,9 @@ extension Deferred {
         var task: Task<Void, Never>?
         let deferred = Deferred<Value>(file: file, line: line) { _ in task?.cancel() }
         task = reactor.startTask {
-            do { try? deferred.succeed(try await body()) } catch { try? deferred.fail(error) }
+            let result: Result<Value, any Error>
+            do { result = .success(try await body()) } catch { result = .failure(error) }
+            try? deferred.call(result)
         }
         return deferred
     }
