@@ -45,12 +45,20 @@ extension Deferred {
     ) -> Deferred<Value> {
         var task: Task<Void, Never>?
         let deferred = Deferred<Value>(file: file, line: line) { _ in task?.cancel() }
-        task = reactor.startTask {
-            let result: Result<Value, any Error>
-            do { result = .success(try await body()) } catch { result = .failure(error) }
-            try? deferred.call(result)
+        // Used by the reactor's thread alone: the task is isolated to it.
+        nonisolated(unsafe) let (unsafeBody, unsafeDeferred) = (body, deferred)
+        task = reactor.startTask { isolation in
+            let result = await perform(unsafe unsafeBody, isolation)
+            try? unsafe unsafeDeferred.call(result)
         }
         return deferred
+    }
+
+    private static func perform(
+        _ body: () async throws -> Value,
+        _ isolation: isolated ReactorActor
+    ) async -> Result<Value, any Error> {
+        do { return .success(try await body()) } catch { return .failure(error) }
     }
 }
 

@@ -48,14 +48,12 @@ extension Reactor {
 
     /// Starts a task that is isolated to the reactor; its first step comes after what runs now.
     @discardableResult
-    package func startTask(_ body: @escaping () async -> Void) -> Task<Void, Never> {
+    package func startTask(
+        _ body: @escaping @Sendable (isolated ReactorActor) async -> Void
+    ) -> Task<Void, Never> {
         preconditionCurrent()
-        // Used by the reactor's thread alone: the task is isolated to it.
-        nonisolated(unsafe) let body = body
-        return isolation.assumeIsolated { isolation in Task { await Reactor.run(unsafe body, isolation) } }
+        return isolation.assumeIsolated { isolation in Task { await body(isolation) } }
     }
-
-    private static func run(_ body: () async -> Void, _ isolation: isolated ReactorActor) async { await body() }
 
     /// Runs so many steps, oldest first, those included that become possible meanwhile.
     func runTasks(atMost limit: Int) {

@@ -59,13 +59,21 @@ extension Reactor {
         waitingFor body: @escaping (_ skipped: Int) async throws -> Void
     ) -> RepeatingTimer {
         callRepeatedly(every: interval, immediately: immediately) { [unowned self] skipped, timer in
-            startTask {
-                do {
-                    try await body(skipped)
-                    timer.goOn(.success(()))
-                } catch { timer.goOn(.failure(error)) }
+            // Used by the reactor's thread alone: the task is isolated to it.
+            nonisolated(unsafe) let (unsafeBody, unsafeTimer) = (body, timer)
+            startTask { isolation in
+                let result = await Reactor.perform(unsafe unsafeBody, skipped, isolation)
+                unsafe unsafeTimer.goOn(result)
             }
         }
+    }
+
+    private static func perform(
+        _ body: (Int) async throws -> Void,
+        _ skipped: Int,
+        _ isolation: isolated ReactorActor
+    ) async -> Result<Void, any Error> {
+        do { return .success(try await body(skipped)) } catch { return .failure(error) }
     }
 
     /// Calls `body` every `interval`, and not again before `RepeatingTimer.goOn`.

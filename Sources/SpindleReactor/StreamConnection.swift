@@ -309,19 +309,23 @@ public final class StreamConnection {
     func start(_ handle: @escaping Handler) {
         let reactor = connection.reactor
         reactor.handlers[connectionNumber] = self
-        handler = reactor.startTask { [self] in await run(handle) }
+        // Used by the reactor's thread alone: the task is isolated to it.
+        nonisolated(unsafe) let stream = self
+        handler = reactor.startTask { isolation in await StreamConnection.run(unsafe stream, handle, isolation) }
     }
 
     /// What serves a connection.
     public typealias Handler = nonisolated(nonsending) @Sendable (StreamConnection) async throws -> Void
 
-    private nonisolated(nonsending) func run(_ handle: Handler) async {
-        handlerIdentity = .current
+    private static func run(_ stream: StreamConnection, _ handle: Handler, _ isolation: isolated ReactorActor) async {
+        stream.handlerIdentity = .current
         do {
-            try await handle(self)
-            close()
-        } catch { failed(error) }
-        hasEnded()
+            try await handle(stream)
+            stream.close()
+        } catch {
+            stream.failed(error)
+        }
+        stream.hasEnded()
     }
 
     private func failed(_ error: any Error) {
