@@ -60,8 +60,7 @@ numa-vm: static ## Run a command in a small NUMA machine: make numa-vm ARGS='-- 
 	tools/numa-vm --program .build/static/release/spindle $(ARGS)
 
 examples: build ## Build and run every example
-	swift build -c release --product EchoExample
-	swift build -c release --product AsyncEchoExample
+	swift build -c release
 	tools/run-examples
 
 check-command: build ## The command as people use it: exit codes, flags, signals, a full disk

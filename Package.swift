@@ -18,11 +18,24 @@ let settings: [SwiftSetting] = [
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 /// A layer of the engine: what it may import is its `dependencies`, and `tools/tidy` checks that.
 func layer(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// A program of less than 60 lines that shows one thing; `tools/run-examples` talks to each.
+func example(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .executableTarget(
+        name: "\(name)Example",
+        dependencies: ["Spindle"] + dependencies,
+        path: "Sources/Examples/\(name)",
+        exclude: ["README.md"],
+        swiftSettings: settings
+    )
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -34,6 +47,7 @@ let package = Package(
     products: [
         .library(name: "Spindle", targets: ["Spindle"]),
         .library(name: "SpindleDeferred", targets: ["SpindleDeferred"]),
+        .library(name: "SpindleService", targets: ["SpindleService"]),
         .library(name: "SpindleSimulation", targets: ["SpindleSimulation"]),
         .library(name: "SpindleTesting", targets: ["SpindleTesting"]),
         .library(name: "SpindleTopology", targets: ["SpindleTopology"]),
@@ -46,6 +60,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
@@ -64,6 +79,7 @@ let package = Package(
         layer("SpindleReactor", ["SpindleCore", "SpindleSystem"]),
         layer("SpindleSimulation", ["SpindleCore", "SpindleSystem", "SpindleReactor"]),
         layer("Spindle", ["SpindleCore", "SpindleSystem", "SpindleTopology", "SpindleReactor", logging]),
+        layer("SpindleService", ["Spindle", lifecycle]),
         layer("SpindleDeferred", ["SpindleCore", "SpindleReactor"]),
         layer(
             "SpindleTesting",
@@ -77,18 +93,16 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .executableTarget(
-            name: "EchoExample",
-            dependencies: ["Spindle"],
-            path: "Sources/Examples/Echo",
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "AsyncEchoExample",
-            dependencies: ["Spindle"],
-            path: "Sources/Examples/AsyncEcho",
-            swiftSettings: settings
-        ),
+        example("Echo"),
+        example("AsyncEcho"),
+        example("Chat"),
+        example("KeyValue"),
+        example("Periodic"),
+        example("Primes"),
+        example("ServiceGroup", ["SpindleService", lifecycle, signals, logging]),
+        example("Greeter"),
+        tests("ExampleTests", ["GreeterExample", "SpindleTesting"]),
+        tests("SpindleServiceTests", ["SpindleService", "Spindle", "SpindleSystem", lifecycle, logging]),
         tests("SpindleCoreTests", ["SpindleCore"]),
         .target(name: "CSandbox", path: "Tests/CSandbox"),
         tests("SpindleSystemTests", ["SpindleSystem", "SpindleCore", "CSandbox"]),

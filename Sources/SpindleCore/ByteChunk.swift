@@ -71,6 +71,9 @@ public struct ByteChunk: Sendable {
         return length
     }
 
+    /// The bytes as text; what is no UTF-8 becomes replacement characters.
+    public var text: String { unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) } }
+
     /// The address of the first byte, for one system call; the chunk must be kept alive meanwhile.
     package var baseAddress: UnsafeRawPointer { unsafe UnsafeRawPointer(storage.base + offset) }
 }
