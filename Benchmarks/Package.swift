@@ -39,6 +39,7 @@ let package = Package(
                 .product(name: "SpindleSimulation", package: "spindle"),
             ]
         ),
+        .executableTarget(name: "ChunkEcho", dependencies: [.product(name: "Spindle", package: "spindle")]),
         .executableTarget(name: "NIOAsyncEcho", dependencies: nio),
         .executableTarget(name: "NIOEcho", dependencies: nio),
         .executableTarget(name: "NIOExecute", dependencies: nio),

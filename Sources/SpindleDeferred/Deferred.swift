@@ -41,6 +41,8 @@ public final class Deferred<Value> {
     ///
     /// - Parameters:
     ///   - log: Gets the failure that nobody looked at; nil is the log of the reactor on whose thread it goes.
+    ///   - file: Where the chain begins, for the log.
+    ///   - line: Where the chain begins, for the log.
     ///   - cancel: Stops the work that the result would come of. May `fail` with its own error; otherwise the result is
     ///     `CancellationError`.
     public init(

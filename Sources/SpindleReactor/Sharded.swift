@@ -58,7 +58,9 @@ public final class Sharded<Service: AnyObject>: Sendable {
     /// Calls `body` with the instance of `shard` on its reactor, in a later turn. From any thread. An error that it
     /// throws is logged there.
     ///
-    /// - Parameter shard: 0..<`shardCount`.
+    /// - Parameters:
+    ///   - shard: 0..<`shardCount`.
+    ///   - body: Runs with the instance.
     @discardableResult
     public func submit(to shard: Int, _ body: @escaping @Sendable (Service) throws -> Void) -> SubmitResult {
         handle(of: shard)?.submit { [self] in try body(local) } ?? .stopped
@@ -68,7 +70,9 @@ public final class Sharded<Service: AnyObject>: Sendable {
     ///
     /// From that reactor itself it is a call: nothing is enqueued.
     ///
-    /// - Parameter shard: 0..<`shardCount`.
+    /// - Parameters:
+    ///   - shard: 0..<`shardCount`.
+    ///   - work: Runs with the instance, isolated to its reactor.
     /// - Throws: What `work` throws; `ShardUnavailable` when the instance is not there, the engine stopped say.
     public nonisolated(nonsending) func invoke<Result: Sendable>(
         on shard: Int,

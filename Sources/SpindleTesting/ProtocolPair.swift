@@ -23,6 +23,7 @@ public final class ProtocolPair {
     ///   - faults: How the network cuts, delays and breaks; nothing by default.
     ///   - buffers: Sizes of the simulated kernel's buffers; small ones cut more.
     ///   - configuration: The limits of both reactors.
+    ///   - log: Where the reactors' log goes.
     ///   - client: Makes the protocol of the end that connects.
     ///   - server: Makes the protocol of the end that accepts.
     ///   - failed: Told when no connection came to be.

@@ -32,4 +32,31 @@ struct ReadmeTests {
             rest = rest[(index + 1)...]
         }
     }
+
+    @Test("the tutorial's code is that of the examples, line for line")
+    func tutorial() throws {
+        let page = try text("Sources/Spindle/Spindle.docc/Tutorial.md")
+            .split(separator: "\n", omittingEmptySubsequences: false)
+        var (source, blockCount, lines) = ("", 0, [Substring]())
+        var rest: ArraySlice<Substring>?
+        for line in page {
+            if line.hasPrefix("```swift") {
+                // The first block is the package of a new user.
+                lines = source.isEmpty ? [] : source.split(separator: "\n")
+                rest = lines.isEmpty ? nil : lines[...]
+                blockCount += 1
+            } else if line == "```" {
+                rest = nil
+            } else if var code = rest, !line.isEmpty {
+                let index = try #require(code.firstIndex(of: line), "not in the example, or not in order: \(line)")
+                code = code[(index + 1)...]
+                rest = code
+            } else if let path = line.firstMatch(of: /`((?:Sources\/Examples|Tests\/ExampleTests)\/[A-Za-z.\/]+)`/)?.1,
+                path != "Sources/Examples"
+            {
+                source = try text(path.hasSuffix(".swift") ? String(path) : "\(path)/main.swift")
+            }
+        }
+        #expect(blockCount == 10)
+    }
 }

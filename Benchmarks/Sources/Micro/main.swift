@@ -9,6 +9,8 @@
 //        Micro sleepers [--trips N]            the same, both asleep
 //        Micro busy --port P [--trips N] [--work NS]   ns from send to handler, on a reactor that is busy with 1,000
 //                                              connections to the echo server at 127.0.0.1:P
+//        Micro tasks [--times N]               ns to await an actor of the same reactor (from isolated code, from a
+//                                              preferring task), to make a task, to hop to a spinning reactor and back
 //        Micro timers [--pending N]            ns per schedule + cancel, and a million timers that expire
 //        Micro simulated [--reactors N] [--echoes N]   N reactors on the simulated driver, for counting
 //        Micro count/NAME [--times N] [--plant N]      an operation of `Operations` N times, for counting; with N heap
@@ -23,6 +25,7 @@ import Operations
 let benchmarks: [String: @Sendable (Arguments) async throws -> Figures] = [
     "one-way": Mailbox.oneWay, "round-trip": Mailbox.spinningRoundTrip, "wake": Mailbox.wakingRoundTrip,
     "sleepers": Mailbox.sleepingRoundTrip, "busy": BusyReactor.run, "timers": Timers.run,
+    "tasks": Tasks.run,
 ]
 
 let arguments = Arguments(CommandLine.arguments.dropFirst())
