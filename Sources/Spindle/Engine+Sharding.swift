@@ -27,9 +27,13 @@ extension Engine {
         _ make: @escaping @Sendable (Reactor) throws -> Service,
         stop: Sharded<Service>.Work<Void>? = nil
     ) -> Sharded<Service> {
-        let sharded = Sharded<Service>(shardCount: reactorCount) { [weak self] in self?.runningReactors ?? [] }
+        let sharded = Sharded<Service>(
+            shardCount: reactorCount,
+            handles: { [weak self] in self?.runningReactors ?? [] },
+            make: make
+        )
         let service = ShardedService(
-            make: { try sharded.make(make, on: $0) },
+            make: { try sharded.make(on: $0) },
             stop: { handle in
                 guard let stop else { return }
                 try await handle.execute { _ in if let service = try? sharded.local { try await stop(service) } }

@@ -34,6 +34,7 @@ struct ReactorThread: Sendable {
         reactor.finishHandlers(within: ReactorThread.handlerGrace)
         reactor.tearDown()
         handle.markStopped()
+        mailroom.discardUndelivered(to: index)
     }
 
     /// How long the tasks of connections have to end once they are cancelled and their connections closed.

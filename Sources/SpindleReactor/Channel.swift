@@ -23,8 +23,9 @@ public struct Channel<Message: Sendable>: Sendable, BitwiseCopyable {
     /// - Parameters:
     ///   - mailroom: The engine's, which keeps the closures.
     ///   - lane: The way that the messages take.
-    ///   - undelivered: Told of messages that a reactor did not handle before it stopped, on the thread that
-    ///     finishes the engine; of those that travelled as jobs, on the reactor's own or the last that held them.
+    ///   - undelivered: Told of messages that a reactor did not handle before it stopped, on the reactor's own thread
+    ///     as it ends, or on the one that finishes the engine; of those that travelled as jobs, on the last that held
+    ///     them.
     ///   - handler: Runs on the receiving reactor; `sender` is the index of the sending reactor, or -1 for a
     ///     thread that is none. An error that it throws is logged.
     @inlinable

@@ -60,6 +60,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case jobsRun
     /// Steps of Swift tasks that ran, each from where one could go on to where it had to wait.
     case taskSteps
+    /// Tasks for other reactors that had to wait for room in a mailbox.
+    case hopsThatWaited
     /// Messages put into mailboxes.
     case mailSent
     /// Messages taken from mailboxes.

@@ -6,21 +6,24 @@
 struct JobQueue<Job> {
     /// A ring; its length is a power of two, or 0.
     private var jobs: ContiguousArray<Job?> = []
-    private var first = 0
+    private var head = 0
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
 
     mutating func append(_ job: consuming Job) {
         if count == jobs.count { resize(to: max(16, jobs.count * 2)) }
-        jobs[(first + count) & (jobs.count - 1)] = job
+        jobs[(head + count) & (jobs.count - 1)] = job
         count += 1
     }
 
+    /// The one that `popFirst` would give.
+    var first: Job? { count > 0 ? jobs[head] : nil }
+
     mutating func popFirst() -> Job? {
         guard count > 0 else { return nil }
-        let job = jobs[first].take()
-        first = (first + 1) & (jobs.count - 1)
+        let job = jobs[head].take()
+        head = (head + 1) & (jobs.count - 1)
         count -= 1
         // A flood's room is given back.
         if count == 0, jobs.count > 4096 { resize(to: 4096) }
@@ -30,9 +33,9 @@ struct JobQueue<Job> {
     private mutating func resize(to capacity: Int) {
         var resized = ContiguousArray<Job?>()
         resized.reserveCapacity(capacity)
-        for offset in 0..<count { resized.append(jobs[(first + offset) & (jobs.count - 1)].take()) }
+        for offset in 0..<count { resized.append(jobs[(head + offset) & (jobs.count - 1)].take()) }
         while resized.count < capacity { resized.append(nil) }
-        (jobs, first) = (resized, 0)
+        (jobs, head) = (resized, 0)
     }
 }
 

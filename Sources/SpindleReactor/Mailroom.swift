@@ -15,6 +15,8 @@ internal import Synchronization
     private let nodes: [Int?]
     private let mailboxes: UnsafeMutablePointer<Atomic<UnsafeMutableRawPointer?>>
     private let channels = Guarded<[@Sendable () -> MailReceiver]>([])
+    /// Carries tasks from reactor to reactor.
+    private(set) var hops: Channel<UnownedJob>!
     /// What channels know this mailroom by.
     @usableFromInline let key = MailroomKey()
 
@@ -34,7 +36,15 @@ internal import Synchronization
         unsafe mailboxes = .allocate(capacity: count)
         for index in 0..<count { unsafe (mailboxes + index).initialize(to: Atomic(nil)) }
         key.open(self)
+        hops = Channel(self) { [handles] task, receiver in
+            handles[receiver].lateTasks.enqueue(task, of: handles[receiver])
+        } handler: { task, _ in
+            guard Reactor.append(task) else { preconditionFailure("a task came by mailbox to a thread without one") }
+        }
     }
+
+    /// True when the handle is of this mailroom's.
+    func has(_ handle: ReactorHandle) -> Bool { handle.index < handles.count && handles[handle.index] === handle }
 
     deinit {
         discardUndelivered()
@@ -82,20 +92,27 @@ internal import Synchronization
     /// it itself when it goes: payloads may hold references, and descriptors.
     package func discardUndelivered() {
         for receiver in handles.indices {
-            let counters = handles[receiver].counters
-            for sender in handles.indices {
-                for lane in [MailLane.urgent, .ordinary] {
-                    guard let ring = existingRing(from: sender, to: receiver, lane) else { continue }
-                    counters.add(.mailUndelivered, discardAll(ring, receiver: receiver))
-                }
-            }
+            discardUndelivered(to: receiver) { $0.publish() }
             handles[receiver].closeInbox()
+        }
+    }
+
+    /// The same for what one reactor has been sent and shown, on its thread, when it has stopped: tasks among it must
+    /// not wait for the others to stop, who may wait for them.
+    package func discardUndelivered(to receiver: Int) { discardUndelivered(to: receiver) { _ in } }
+
+    private func discardUndelivered(to receiver: Int, _ prepare: (MailRing) -> Void) {
+        for sender in handles.indices {
+            for lane in [MailLane.urgent, .ordinary] {
+                guard let ring = existingRing(from: sender, to: receiver, lane) else { continue }
+                prepare(ring)
+                handles[receiver].counters.add(.mailUndelivered, discardAll(ring, receiver: receiver))
+            }
         }
     }
 
     private func discardAll(_ ring: MailRing, receiver: Int) -> Int {
         var count = 0
-        ring.publish()
         while let (channel, payload) = unsafe ring.next() {
             unsafe makeReceiver(channel).discard(payload, receiver)
             ring.consume()

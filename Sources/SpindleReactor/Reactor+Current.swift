@@ -12,6 +12,14 @@ extension Reactor {
         return unsafe Unmanaged<Reactor>.fromOpaque(pointer).takeUnretainedValue()
     }
 
+    /// Adds a task to the reactor of the calling thread; false when that is none.
+    static func append(_ task: UnownedJob) -> Bool {
+        guard let pointer = unsafe SystemThread.local else { return false }
+        // As in `current`, and not counted as a reference.
+        unsafe Unmanaged<Reactor>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.tasks.append(task) }
+        return true
+    }
+
     /// Runs `body` as if in a turn: for tests and for whoever drives turns by hand. What it has sent is shown at
     /// its end, since no flush may follow.
     package func perform<Result>(_ body: () throws -> Result) rethrows -> Result {

@@ -36,6 +36,8 @@ extension Reactor {
         // The bits stay where a budget ended: the rest comes in the mail phase.
         guard !look.budgetEnded else { return true }
         for word in 0..<doorbell.wordCount { takeMail(of: doorbell.take(word: word), word, &look) }
+        // Who came to do something here goes back at once.
+        if !tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
         flushMail()
         return look.taken > 0
     }

@@ -9,17 +9,6 @@ extension Reactor {
     /// jobs phase, so that tasks which always go on keep nobody waiting.
     static var tasksPerEvent: Int { 32 }
 
-    /// Adds a task that can go on, when the reactor of the calling thread is the one with this handle.
-    static func append(_ task: UnownedJob, ifCurrentIs handle: ReactorHandle) -> Bool {
-        guard let pointer = unsafe SystemThread.local else { return false }
-        // The mark is set by the reactor itself and taken back before it goes. Not counted as a reference.
-        return unsafe Unmanaged<Reactor>.fromOpaque(pointer)._withUnsafeGuaranteedRef { reactor in
-            guard reactor.handle === handle else { return false }
-            reactor.tasks.append(task)
-            return true
-        }
-    }
-
     /// Has a task that waited here go on here: the runtime gives what is resumed to Swift's global pool, to hop to its
     /// actor from there.
     ///

@@ -10,6 +10,8 @@ enum TimerAction {
     case resume(Suspension)
     /// Looks at the connection's deadlines.
     case connection(EventToken)
+    /// Looks for room for tasks that are on their way to other reactors.
+    case hops
     /// Lets a listener try again.
     case listener(Acceptor)
 }
@@ -122,6 +124,7 @@ extension Reactor {
         case .call(let body): guarded("a timer", body)
         case .repeating(let timer): timer.fire()
         case .resume(let task): resume(task)
+        case .hops: sendHopsThatWait()
         case .connection(let token):
             table.resolve(token)?.use { checkDeadlines(of: $0) }
         case .listener(let acceptor):

@@ -37,6 +37,10 @@ public final class Reactor {
     /// Connections whose handlers have not ended, by number: from a connection's begin to its handler's end.
     // tidy: allow banned: asked when a handler begins and when it ends, not for an event
     var handlers: [UInt64: StreamConnection] = [:]
+    /// Tasks for other reactors whose mailboxes are full, by reactor.
+    var hopsThatWait: ContiguousArray<JobQueue<UnownedJob>> = []
+    /// A timer will look for room.
+    var looksForRoom = false
     /// This reactor's instances of sharded services, and what each is of: see Sharded.swift.
     var services: ContiguousArray<AnyObject> = []
     var serviceIDs: ContiguousArray<ServiceID> = []
@@ -179,6 +183,7 @@ public final class Reactor {
             intake = MailIntake()
             turnHook = nil
             removeServices()
+            giveUpHops()
         }
         // Not as this reactor any more: while it is current on this thread, what it lets go of may add tasks.
         while let task = tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }

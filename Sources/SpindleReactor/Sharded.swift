@@ -19,21 +19,37 @@ public final class Sharded<Service: AnyObject>: Sendable {
 
     package let id: ServiceID
     private let currentHandles: @Sendable () -> [ReactorHandle]
+    private let makeInstance: @Sendable (Reactor) throws -> Service
     /// How many instances there are: one per reactor.
     public let shardCount: Int
 
     /// - Parameters:
     ///   - shardCount: The number of reactors.
     ///   - handles: The reactors as they are at the time of the call; none when there are none any more.
-    package init(shardCount: Int, handles: @escaping @Sendable () -> [ReactorHandle]) {
+    ///   - make: Makes an instance, on its reactor.
+    package init(
+        shardCount: Int,
+        handles: @escaping @Sendable () -> [ReactorHandle],
+        make: @escaping @Sendable (Reactor) throws -> Service
+    ) {
         id = ServiceID()
         self.shardCount = shardCount
         currentHandles = handles
+        makeInstance = make
     }
 
-    /// Makes the instance of the calling reactor.
-    package func make(_ make: (Reactor) throws -> Service, on reactor: Reactor) throws {
-        reactor.addService(try make(reactor), id)
+    /// Makes the instance of the calling reactor, if there is none.
+    package func make(on reactor: Reactor) throws {
+        if reactor.service(id) == nil { reactor.addService(try makeInstance(reactor), id) }
+    }
+
+    /// The instance of the calling reactor. On an engine that ran already when the service was made, work may come
+    /// before the order to make one.
+    private func instance(on reactor: Reactor) -> AnyObject? {
+        if let service = reactor.service(id) { return service }
+        guard reactor.index < shardCount, handle(of: reactor.index) === reactor.handle else { return nil }
+        try? make(on: reactor)
+        return reactor.service(id)
     }
 
     // MARK: The own instance
@@ -43,7 +59,7 @@ public final class Sharded<Service: AnyObject>: Sendable {
     /// - Throws: `ShardUnavailable` on a thread that is no reactor of the engine, and before the instance was made.
     public var local: Service {
         get throws(ShardUnavailable) {
-            guard let service = Reactor.current?.service(id) else {
+            guard let reactor = Reactor.current, let service = instance(on: reactor) else {
                 throw ShardUnavailable(shard: Reactor.current?.index)
             }
             return unsafe unsafeDowncast(service, to: Service.self)

@@ -18,10 +18,12 @@ extension SimulatedScheduler {
     }
 
     /// Has an instance of a service on every reactor, made now, in the order of the reactors.
-    public func makeSharded<Service: AnyObject>(_ make: (Reactor) throws -> Service) rethrows -> Sharded<Service> {
+    public func makeSharded<Service: AnyObject>(
+        _ make: @escaping @Sendable (Reactor) throws -> Service
+    ) throws -> Sharded<Service> {
         let handles = reactors.map(\.handle)
-        let sharded = Sharded<Service>(shardCount: reactors.count) { handles }
-        for index in reactors.indices { try perform(on: index) { try sharded.make(make, on: $0) } }
+        let sharded = Sharded<Service>(shardCount: reactors.count, handles: { handles }, make: make)
+        for index in reactors.indices { try perform(on: index) { try sharded.make(on: $0) } }
         return sharded
     }
 
