@@ -6,8 +6,8 @@ internal import SpindleSystem
 ///
 /// A task that can go on is put at the end of the reactor's list, without any atomic operation when that happens on
 /// the reactor itself, and runs right after the event that is being handled or in the jobs phase of the turn. From
-/// another reactor it comes by mailbox, from another thread through the inbox, in order, and is never refused. What is enqueued after the reactor has
-/// stopped runs on Swift's global pool, one after the other, so that every task ends.
+/// another reactor it comes by mailbox, from another thread through the inbox, in order, and is never refused. What is
+/// enqueued after the reactor has stopped runs on Swift's global pool, one after the other, so that every task ends.
 extension ReactorHandle: SerialExecutor, TaskExecutor {
     /// Has the job run on the reactor. From any thread; called by Swift's runtime.
     public func enqueue(_ job: consuming ExecutorJob) {
