@@ -81,7 +81,8 @@ check-bench: build ## A two-second benchmark, for truth and not for speed
 	$(SPINDLE) bench connect --duration 1s
 
 tsan: setup ## The concurrency tests under ThreadSanitizer
-	swift test --no-parallel --sanitize=thread --build-path .build/tsan --filter 'SpindleReactorTests|SpindleTests'
+	SPINDLE_ENGINE_ONLY=1 swift test --no-parallel --sanitize=thread --build-path .build/tsan \
+		--filter 'SpindleReactorTests|SpindleTests|SpindleDeferredTests|SimulationsTests/again'
 
 sim: setup ## Hunt for violations in simulated runs: make sim SEED=0 REACTORS=64 MINUTES=5 (or SEEDS=200)
 	swift build -c release --product SimulationHunt

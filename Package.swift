@@ -144,3 +144,11 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// `make tsan` builds what it looks at: the engine. Everything else takes as long again.
+if Context.environment["SPINDLE_ENGINE_ONLY"] != nil {
+    package.targets.removeAll { target in
+        ["SpindleCLI", "SpindleLoad", "Example", "SimulationHunt", "Service"].contains { target.name.contains($0) }
+    }
+    package.products.removeAll { ["spindle", "SpindleService"].contains($0.name) }
+}
