@@ -96,9 +96,15 @@ let package = Package(
         example("Echo"),
         example("AsyncEcho"),
         example("Chat"),
-        example("KeyValue"),
+        .target(
+            name: "ExampleLines",
+            dependencies: ["Spindle"],
+            path: "Sources/Examples/Lines",
+            swiftSettings: settings
+        ),
+        example("KeyValue", ["ExampleLines"]),
         example("Periodic"),
-        example("Primes"),
+        example("Primes", ["ExampleLines"]),
         example("ServiceGroup", ["SpindleService", lifecycle, signals, logging]),
         example("Greeter"),
         tests("ExampleTests", ["GreeterExample", "SpindleTesting"]),
@@ -123,7 +129,7 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("OperationsTests", ["OperationsUnderTest", "Spindle"]),
-        tests("SpindleDeferredTests", ["SpindleDeferred", "SpindleTesting"]),
+        tests("SpindleDeferredTests", ["SpindleDeferred", "SpindleSystem", "SpindleTesting"]),
         tests("SpindleTestingTests", ["SpindleTesting", "Spindle"]),
         // Whole simulated runs: hunted by `make sim`, and 200 of them by the tests.
         .target(

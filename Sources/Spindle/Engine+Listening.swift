@@ -8,7 +8,8 @@ internal import SpindleTopology
 extension Engine {
     /// Listens on `address` with every reactor; accepting begins when the engine runs.
     ///
-    /// The sockets are bound before this returns: errors come now, and the addresses are known.
+    /// The sockets are bound before this returns: errors come now, and the addresses are known. A stop ends every
+    /// listener: an engine that is started again listens where it is told to anew.
     ///
     /// - Parameters:
     ///   - address: Where; port 0 lets the kernel choose one port for all reactors.

@@ -42,14 +42,17 @@ extension Engine {
             abandonStart()
             throw error
         }
-        let (listeners, handles, bodies) = state.withLock { state in
+        let (listeners, handles, bodies, services) = state.withLock { state in
             state.phase = .running
             defer {
                 state.listeners = []
                 state.whenRunning = []
             }
-            return (state.listeners, state.mailroom.handles, state.whenRunning)
+            let late = state.services[state.madeServiceCount...]
+            return (state.listeners, state.mailroom.handles, state.whenRunning, late)
         }
+        // Those that startup triggers, or other services, have made.
+        for service in services { for handle in handles { Engine.submit(service.make, to: handle) } }
         let accepting = startListening(listeners, on: handles)
         for body in bodies { for handle in handles { Engine.submit(body, to: handle) } }
         accepting.wait()
@@ -112,6 +115,12 @@ extension Engine {
     }
 
     private func abandonStart() {
+        let stopped = Latch()
+        Task.detached { [self] in
+            await stopServices(until: SystemClock.now().advanced(by: .seconds(1)))
+            stopped.arrive()
+        }
+        stopped.wait()
         blockingPool.stop(until: SystemClock.now().advanced(by: .seconds(1)))
         let (finished, handles) = state.withLock { ($0.finished, $0.mailroom.handles) }
         for handle in handles { Engine.submit({ $0.stop() }, to: handle) }
@@ -124,7 +133,8 @@ extension Engine {
     /// `before` triggers run, then every reactor stops accepting, then connections send what they were given and
     /// close, then `during` triggers run, reactors end (what is still open is reset), `after` triggers run.
     ///
-    /// A stop during the start follows the start.
+    /// A stop during the start follows the start. A handler that awaits it waits for its own end, until the deadline:
+    /// there, begin it in a task of its own (`Task.detached { await engine.stop() }`).
     ///
     /// - Parameter deadline: How long triggers and connections may take together; nil is `drainTimeout`. Triggers of
     ///   `during` and `after` have at least a second each.
@@ -142,8 +152,8 @@ extension Engine {
         await drain(until: end)
         await runShutdownTriggers(.during, until: Engine.withGrace(end))
         await onEveryReactor { $0.endAllConnections() }
-        await stopBlockingPool(until: Engine.withGrace(end))
         await stopServices(until: Engine.withGrace(end))
+        await stopBlockingPool(until: Engine.withGrace(end))
         let (finished, handles) = state.withLock { ($0.finished, $0.mailroom.handles) }
         for handle in handles { Engine.submit({ $0.stop() }, to: handle) }
         await Engine.wait(for: finished)
@@ -183,7 +193,14 @@ extension Engine {
         await stop(deadline: .zero)
     }
 
+    /// Lets connections finish, twice: while the reactors begin to drain, those that have not may hand connections to
+    /// those that have. Afterwards none does.
     private func drain(until end: MonotonicInstant) async {
+        await drainOnce(until: end)
+        await drainOnce(until: end)
+    }
+
+    private func drainOnce(until end: MonotonicInstant) async {
         let left = SystemClock.now().duration(to: end)
         let hurry = state.withLock(\.hurry)
         guard left > .zero, !hurry else { return }

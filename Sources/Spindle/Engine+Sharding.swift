@@ -36,7 +36,7 @@ extension Engine {
             make: { try sharded.make(on: $0) },
             stop: { handle in
                 guard let stop else { return }
-                try await handle.execute { _ in if let service = try? sharded.local { try await stop(service) } }
+                try await handle.execute { _ in if let service = sharded.localIfMade { try await stop(service) } }
             }
         )
         let handles = state.withLock { state in
@@ -54,8 +54,11 @@ extension Engine {
     ///
     /// - Throws: `StartError.service`, of the first that failed.
     func startServices() throws {
-        let (services, handles) = state.withLock { ($0.services, $0.mailroom.handles) }
-        for service in services {
+        let handles = state.withLock { state in
+            state.madeServiceCount = 0
+            return state.mailroom.handles
+        }
+        while let service = nextService() {
             let failures = Guarded<[(shard: Int, error: any Error)]>([])
             let made = Latch(count: handles.count)
             for handle in handles {
@@ -74,6 +77,15 @@ extension Engine {
             if let first = failures.withLock({ $0.min { $0.shard < $1.shard } }) {
                 throw StartError.service(shard: first.shard, first.error)
             }
+        }
+    }
+
+    /// The next service to make: one that another service's instance has made comes last.
+    private func nextService() -> ShardedService? {
+        state.withLock { state in
+            guard state.madeServiceCount < state.services.count else { return nil }
+            defer { state.madeServiceCount += 1 }
+            return state.services[state.madeServiceCount]
         }
     }
 

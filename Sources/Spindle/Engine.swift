@@ -10,7 +10,7 @@ public import SpindleTopology
 /// An engine may be started, stopped and started again, and a process may have several. Its methods may be
 /// called from any thread; what runs on a reactor is said so.
 ///
-///     let engine = Engine()
+///     let engine = try Engine()
 ///     try engine.listen(on: .any(port: 7000)) { Echo($0) }
 ///     try engine.run()
 public final class Engine: Sendable {
@@ -43,7 +43,8 @@ public final class Engine: Sendable {
     /// - Parameters:
     ///   - configuration: Placement, accepting, limits.
     ///   - drivers: Makes each reactor's driver; the simulated one for tests, or your own.
-    ///   - log: Takes the engine's log; `SwiftLogSink` hands it to swift-log.
+    ///   - log: Takes the engine's log; the default hands it to swift-log, which writes to standard error unless the
+    ///     program has bootstrapped it otherwise. `SilentLog` drops it.
     ///   - machine: The machine to plan for; nil reads /sys and /proc.
     ///   - placement: A plan made before, instead of one from the configuration's request.
     /// - Throws: `OptionError` when limits contradict each other, `PlacementError` when the request doesn't fit the
@@ -51,7 +52,7 @@ public final class Engine: Sendable {
     public init(
         _ configuration: EngineConfiguration = EngineConfiguration(),
         driver drivers: any DriverProvider = EpollDrivers(),
-        log: any LogSink = SilentLog(),
+        log: any LogSink = SwiftLogSink.standard,
         machine: MachineTopology? = nil,
         placement: Placement? = nil
     ) throws {
@@ -154,6 +155,8 @@ struct EngineState {
     var triggers = TriggerList()
     /// In the order in which they were made.
     var services: [ShardedService] = []
+    /// So many of them were made in the present start.
+    var madeServiceCount = 0
     /// Opens when the last reactor's thread has ended.
     var finished: Latch?
     /// Passes on the tasks of pinned reactors while they run.

@@ -10,6 +10,9 @@ public struct SwiftLogSink: LogSink {
     /// Writes to `logger`; reactor, connection and peer become metadata.
     public init(_ logger: Logger) { self.logger = logger }
 
+    /// Writes to a logger with the label `spindle`, of whatever handler the program has bootstrapped.
+    public static var standard: SwiftLogSink { SwiftLogSink(Logger(label: "spindle")) }
+
     /// Hands on one record.
     public func write(_ record: LogRecord) {
         var metadata: Logger.Metadata = [:]

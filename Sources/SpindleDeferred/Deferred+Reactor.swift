@@ -10,22 +10,27 @@ extension Deferred {
     ///   - limit: Not negative; on the reactor's timers.
     ///   - reactor: The one that the chain belongs to.
     public func addTimeout(_ limit: Duration, on reactor: Reactor) -> Deferred<Value> {
+        var timer: ReactorTimer?
         var hasTimedOut = false
-        let timer = reactor.callLater(limit) { [weak self] in
-            hasTimedOut = true
-            self?.cancel()
-        }
-        return addBoth { (result) throws -> Value in
-            timer.cancel()
+        let next = addBoth { (result) throws -> Value in
+            // After its reactor has ended there is no timer any more.
+            if Reactor.current === reactor { timer?.cancel() }
             do { return try result.get() } catch is CancellationError where hasTimedOut { throw TimedOut(limit: limit) }
         }
+        timer = reactor.callLater(limit) { [weak self] in
+            hasTimedOut = true
+            // Nobody has it any more: it will never come.
+            guard let self else { return next.settle(.failure(TimedOut(limit: limit))) }
+            cancel()
+        }
+        return next
     }
 
     /// Waits for the result in `async` code of the chain's reactor: the end of the chain.
     ///
     /// Cancelling the task cancels the chain.
     ///
-    /// - Throws: The failure.
+    /// - Throws: The failure; `CancellationError` also when the reactor stops first.
     public nonisolated(nonsending) func value() async throws -> Value {
         let box = ResultBox<Value>()
         // Goes home to be cancelled: a task may be cancelled by any thread.
@@ -98,20 +103,21 @@ private final class ResultBox<Value> {
     ) async {
         await withTaskCancellationHandler {
             _ = isolation
-            await Suspension.wait { suspension in
+            await Parking.wait { parking in
                 deferred.whenCalled {
                     self.result = $0
-                    suspension.resumeHere()
+                    parking.leave()
                 }
             }
         } onCancel: {
             guard let cancellation else { return }
-            cancellation.home.submit { cancellation.withValue { $0.cancel() } }
+            cancellation.home.submitAlways { cancellation.withValue { $0.cancel() } }
         }
     }
 
+    /// Without a result, the reactor has ended.
     func take() throws -> Value {
-        guard let result else { preconditionFailure("a task was resumed without a result") }
+        guard let result else { throw CancellationError() }
         return try result.get()
     }
 }

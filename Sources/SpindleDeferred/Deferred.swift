@@ -31,11 +31,11 @@ public final class Deferred<Value> {
     private var callback: ((Result<Value, any Error>) -> Void)?
     /// What `cancel` does while nothing was called; at the start of a chain.
     private var canceller: ((Deferred<Value>) -> Void)?
-    /// Cancels what this one waits for; in the middle of a chain.
-    private var cancelSource: (() -> Void)?
+    /// Cancels what this one waits for, in the middle of a chain; false when that is gone, and will never come.
+    private var cancelSource: (() -> Bool)?
     /// The result that comes after a cancellation is nobody's mistake.
     private var ignoresNextCall = false
-    private let origin: Origin
+    private var origin: Origin
 
     /// A result that is to come.
     ///
@@ -119,7 +119,10 @@ public final class Deferred<Value> {
     /// result is `CancellationError`, which goes down the chain like every failure. With a result it does nothing.
     public func cancel() {
         guard case .waiting = state else { return }
-        if let cancelSource { return cancelSource() }
+        if let cancelSource {
+            if !cancelSource() { settle(.failure(CancellationError())) }
+            return
+        }
         canceller.take()?(self)
         guard case .waiting = state else { return }
         ignoresNextCall = true
@@ -147,7 +150,7 @@ public final class Deferred<Value> {
     @discardableResult
     public func addBoth<Next>(_ body: @escaping (Result<Value, any Error>) throws -> Next) -> Deferred<Next> {
         let next = Deferred<Next>(after: origin)
-        next.cancelSource = { [weak self] in self?.cancel() }
+        next.cancelSource = { [weak self] in self?.cancel() != nil }
         whenCalled { result in next.settle(Result { try body(result) }) }
         return next
     }
@@ -156,7 +159,7 @@ public final class Deferred<Value> {
     @discardableResult
     public func addBoth<Next>(_ body: @escaping (Result<Value, any Error>) throws -> Deferred<Next>) -> Deferred<Next> {
         let next = Deferred<Next>(after: origin)
-        next.cancelSource = { [weak self] in self?.cancel() }
+        next.cancelSource = { [weak self] in self?.cancel() != nil }
         whenCalled { result in
             do { next.wait(for: try body(result)) } catch { next.settle(.failure(error)) }
         }
@@ -198,7 +201,7 @@ public final class Deferred<Value> {
     }
 
     /// The result of a link of a chain. One that was cancelled meanwhile has its result already.
-    private func settle(_ result: Result<Value, any Error>) {
+    func settle(_ result: Result<Value, any Error>) {
         guard case .waiting = state else { return }
         cancelSource = nil
         state = .called(result)
@@ -207,7 +210,9 @@ public final class Deferred<Value> {
 
     private func wait(for inner: Deferred<Value>) {
         guard case .waiting = state else { return }
-        cancelSource = { [weak inner] in inner?.cancel() }
+        cancelSource = { [weak inner] in inner?.cancel() != nil }
+        // Its callbacks run from the same loop: a chain that goes on in another, and so on, takes no stack either.
+        inner.origin = origin
         inner.whenCalled { [self] in settle($0) }
     }
 }

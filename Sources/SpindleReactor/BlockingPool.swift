@@ -8,7 +8,7 @@ internal import Synchronization
 ///
 /// An engine has one (`Engine.blockingPool`), which stops with it: what was taken is finished, within the stop's
 /// deadline. Threads are made as work comes, up to the maximum, and end when they have had nothing to do for a while.
-/// Work that comes before the engine starts waits for the start.
+/// Work that comes before its first start waits for it.
 ///
 /// Work starts in the order in which it was given. What does not fit into the queue is refused, never blocked.
 public final class BlockingPool: Sendable {
@@ -56,6 +56,12 @@ public final class BlockingPool: Sendable {
         var nextNumber = 0
         /// Where threads run; nil for wherever the one that made them does.
         var cpus: [Int]?
+
+        mutating func takeQueue() -> JobQueue<Work> {
+            var taken = JobQueue<Work>()
+            swap(&taken, &queue)
+            return taken
+        }
     }
 
     private let configuration: Configuration
@@ -114,7 +120,7 @@ public final class BlockingPool: Sendable {
 
     /// Does `work` on a thread of the pool and returns with its result, on the reactor that called.
     ///
-    /// A cancelled task's work is not begun; what has begun runs to its end, and the call waits for it.
+    /// A cancelled task goes on at once: its work is not begun, or, when it has, runs to its end for nobody.
     ///
     /// - Throws: What `work` throws; `Refusal` when it was not done; `CancellationError`.
     public nonisolated(nonsending) func run<Result: Sendable>(
@@ -125,10 +131,9 @@ public final class BlockingPool: Sendable {
         await outcome.cancelWith(isolation: #isolation) {
             await Suspension.wait { suspension in
                 let resumption = HomeResumption(suspension, home)
-                let refused = submit {
-                    outcome.run(work)
-                    resumption.resume()
-                }
+                outcome.waits(resumption)
+                let ticket = Ticket(resumption)
+                let refused = submit { ticket.use { outcome.run(work) } }
                 if refused != .sent { outcome.refused(refused) }
             }
         }
@@ -172,18 +177,23 @@ public final class BlockingPool: Sendable {
     /// - Returns: How much was not done, or not finished.
     @discardableResult
     package func stop(until end: MonotonicInstant) -> Int {
+        // Let go of when the lock is: what work holds may call the pool as it goes.
+        var dropped = [JobQueue<Work>]()
         state.changeForAll { state in
             // Without a start nobody will do it.
-            if state.phase == .idle { state.queue = JobQueue() }
+            if state.phase == .idle { dropped.append(state.takeQueue()) }
             state.phase = .stopping
         }
-        return state.wait(until: end) { state, isLast in
-            guard state.threadCount == 0 || isLast else { return nil }
+        // Work that was taken just now, and has no thread yet.
+        addThreads()
+        let left = state.wait(until: end) { state, isLast -> Int? in
+            guard (state.threadCount == 0 && state.queue.isEmpty) || isLast else { return nil }
             let left = state.queue.count + state.threadCount
-            state.queue = JobQueue()
+            dropped.append(state.takeQueue())
             state.phase = .stopped
             return left
-        } ?? 0
+        }
+        return left ?? 0
     }
 
     /// Takes no more work, does what it was given, and ends its threads, within `limit`.
@@ -259,12 +269,17 @@ public final class BlockingPool: Sendable {
 
 /// What became of work that a task waits for.
 private final class Outcome<Value: Sendable>: Sendable {
-    private let result = Guarded<Result<Value, any Error>?>(nil)
-    private let isCancelled = Atomic(false)
+    private struct State {
+        var result: Result<Value, any Error>?
+        var isCancelled = false
+        var waiting: HomeResumption?
+    }
+
+    private let state = Guarded(State())
 
     /// On the pool.
     func run(_ work: () throws -> Value) {
-        guard !isCancelled.load(ordering: .relaxed) else { return set(.failure(CancellationError())) }
+        guard !state.withLock(\.isCancelled) else { return }
         set(Result { try work() })
     }
 
@@ -272,12 +287,33 @@ private final class Outcome<Value: Sendable>: Sendable {
         set(.failure(refusal == .full ? BlockingPool.Refusal.full : BlockingPool.Refusal.stopped))
     }
 
-    private func set(_ value: Result<Value, any Error>) { result.withLock { $0 = value } }
+    private func set(_ value: Result<Value, any Error>) {
+        state.withLock { if !$0.isCancelled { $0.result = value } }
+    }
 
     /// Dropped without having been run, when nothing was set.
     func take() throws -> Value {
-        guard let result = result.withLock({ $0.take() }) else { throw BlockingPool.Refusal.stopped }
-        return try result.get()
+        try state.withLock { state in
+            if state.isCancelled { throw CancellationError() }
+            guard let result = state.result.take() else { throw BlockingPool.Refusal.stopped }
+            return try result.get()
+        }
+    }
+
+    /// Cancelled before that, it does not wait.
+    func waits(_ resumption: HomeResumption) {
+        let isCancelled = state.withLock { state in
+            state.waiting = resumption
+            return state.isCancelled
+        }
+        if isCancelled { resumption.resume() }
+    }
+
+    private func cancel() {
+        state.withLock { state in
+            if state.result == nil { state.isCancelled = true }
+            return state.waiting.take()
+        }?.resume()
     }
 
     func cancelWith(isolation: isolated (any Actor)?, _ wait: () async -> Void) async {
@@ -285,13 +321,28 @@ private final class Outcome<Value: Sendable>: Sendable {
             _ = isolation
             await wait()
         } onCancel: {
-            isCancelled.store(true, ordering: .relaxed)
+            cancel()
         }
+        // Or it would hold the task's resumption, and that the reactor's handle.
+        state.withLock { $0.waiting = nil }
+    }
+}
+
+/// What work holds that a task waits for: the task goes on when the work was done, or was dropped.
+private final class Ticket: Sendable {
+    private let resumption: HomeResumption
+
+    init(_ resumption: HomeResumption) { self.resumption = resumption }
+
+    deinit { resumption.resume() }
+
+    func use(_ work: () -> Void) {
+        work()
+        resumption.resume()
     }
 }
 
 /// Resumes a task on the reactor where it waits, once, at the latest when nobody holds on to it any more.
-// Sendable: the suspension is behind the lock.
 private final class HomeResumption: Sendable {
     private let suspension: Guarded<Suspension?>
     private let home: ReactorHandle?

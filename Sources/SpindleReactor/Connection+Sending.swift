@@ -115,7 +115,18 @@ extension Connection {
         unsafe enqueue(rest.bindMemory(to: UInt8.self).span)
     }
 
-    func moveCorkToQueue() {
+    /// What was written and not sent goes elsewhere: nothing is sent from here any more.
+    func takeUnsent() -> [ByteChunk] {
+        if reactor.corked == token, reactor.cork.count > 0 {
+            unsafe queue.append(reactor.cork.bytes.bindMemory(to: UInt8.self).span, pool: reactor.pool)
+            reactor.counters.add(.bufferedBytes, reactor.cork.count)
+            reactor.cork.removeAll()
+        }
+        reactor.counters.add(.bufferedBytes, -queue.byteCount)
+        return queue.takeAll()
+    }
+
+    private func moveCorkToQueue() {
         guard reactor.corked == token, reactor.cork.count > 0 else { return }
         enqueueCork(from: 0)
         reactor.cork.removeAll()

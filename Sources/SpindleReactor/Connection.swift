@@ -44,9 +44,10 @@ final class Connection: StreamTransport {
     var pushedBytes = 0
     var taskTurn: UInt64 = 0
 
-    /// Bytes that came along from another reactor: what the flag `inputKept` tells of. Lent to a task, they stay until
-    /// the connection is asked again.
+    /// Bytes that came along from another reactor: what the flag `inputKept` tells of.
     var kept: ByteChunk?
+    /// Those of them that a task is being shown.
+    var lent: ByteChunk?
     /// Where it goes on when it has ended here.
     var travel: TravellingConnection?
 

@@ -25,10 +25,11 @@ public final class Foreign<Value>: @unchecked Sendable {
     }
 
     deinit {
-        guard Reactor.current?.handle !== home, let value = value.take() else { return }
-        // Destroyed with the job, which runs at home; here, when there is no home any more.
-        let passenger = Passenger(value)
-        home.submitAlways { _ = passenger }
+        guard Reactor.current?.handle !== home, value != nil else { return }
+        // Destroyed by the job, which runs at home, and not with it: whoever submits it may let go of it last. Here,
+        // when there is no home any more.
+        let passenger = Passenger(value.take())
+        home.submitAlways { passenger.value = nil }
     }
 
     /// Calls `body` with the value. At home; traps elsewhere.
@@ -53,8 +54,8 @@ public final class Foreign<Value>: @unchecked Sendable {
 }
 
 /// A value on its way home.
-// Sendable: nobody looks into it; it is only let go of.
+// Sendable: nobody but the job at home touches the value, or nobody at all.
 private final class Passenger<Value>: @unchecked Sendable {
-    private let value: Value
-    init(_ value: Value) { self.value = value }
+    var value: Value?
+    init(_ value: consuming Value?) { self.value = value }
 }

@@ -136,9 +136,11 @@ extension Reactor {
             cork.removeAll()
             if proto == nil { counters.add(.refused) }
             // Closed now and not from the queue: there is no protocol to tell, and the peer learns at once.
+            // What another reactor's protocol has written, and is not sent, must not look like an orderly end.
             if connection.state.end() {
+                let isCut = !connection.queue.isEmpty
                 dropOutput(of: connection)
-                close(connection, reset: false)
+                close(connection, reset: isCut)
             }
             return
         }

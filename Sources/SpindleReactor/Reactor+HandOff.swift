@@ -43,13 +43,11 @@ extension Reactor {
         guard connection.state.phase == .open, !connection.state.flags.contains(.outputBroken), !isEnding,
             !target.isStopped
         else { return false }
-        connection.moveCorkToQueue()
-        counters.add(.bufferedBytes, -connection.queue.byteCount)
         connection.travel = TravellingConnection(
             target: target,
             peer: connection.peerAddress,
             unread: ByteChunk.joined(unread, connection.takeKept()),
-            unsent: connection.queue.takeAll(),
+            unsent: connection.takeUnsent(),
             flags: connection.state.flags.intersection([.outputEnding, .outputEnded, .inputIsFinal, .inputHasUrgent]),
             idleTimeout: connection.idleTimeout,
             build: build
@@ -93,10 +91,12 @@ extension Reactor {
         if isEnding, connection.state.isLive { endSoon(connection) }
     }
 
-    /// Hands the protocol what it was sent along with its connection, then reads on.
+    /// Hands the protocol what it was sent along with its connection, a receive buffer's worth, then reads on.
     @inline(never)
     func deliverKept(to connection: Connection) {
-        guard connection.state.mayRead, let kept = connection.takeKept() else { return }
+        guard connection.state.mayRead, let kept = connection.takeKept(atMost: configuration.receiveBufferBytes) else {
+            return
+        }
         counters.add(.messages)
         call(connection) { proto throws in if let error = proto._deliver(kept.bytes) { throw error } }
         readLaterIfNeeded(connection)
@@ -110,10 +110,14 @@ extension Connection {
         state.flags.insert([.inputKept, .inputWaits])
     }
 
-    func takeKept() -> ByteChunk? {
-        guard state.flags.contains(.inputKept) else { return nil }
+    func takeKept(atMost limit: Int = .max) -> ByteChunk? {
+        guard state.flags.contains(.inputKept), var chunk = kept.take() else { return nil }
         state.flags.remove(.inputKept)
-        return kept.take()
+        guard chunk.count > limit else { return chunk }
+        let first = ByteChunk(copying: chunk.bytes.extracting(first: limit), from: reactor.pool)
+        chunk.removeFirst(limit)
+        keep(chunk)
+        return first
     }
 
     /// Bytes that another reactor could not send.

@@ -26,7 +26,7 @@ extension Connection {
             // This side closes, or the end was read. A connection that broke is none of it: its error follows.
             return state.phase == .draining || state.flags.contains(.inputEnded) || withholdsInput ? .end : .none
         }
-        if state.flags.contains(.inputKept), let kept { return lend(kept) }
+        if state.flags.contains(.inputKept) { return lendKept() }
         beginShare()
         let limit = reactor.configuration.readBudgetBytes - pulledBytes
         guard limit > 0 else {
@@ -60,11 +60,12 @@ extension Connection {
 
     /// What came along from another reactor, before all that the kernel has.
     @inline(never)
-    private func lend(_ chunk: ByteChunk) -> PullOutcome {
-        state.flags.remove(.inputKept)
+    private func lendKept() -> PullOutcome {
+        guard let chunk = takeKept(atMost: reactor.configuration.receiveBufferBytes) else { return .none }
+        lent = chunk
         reactor.counters.add(.messages)
         if reactor.isRunningStep { reactor.corked = token }
-        // The connection holds the chunk until it is handed off once more.
+        // The connection holds the chunk until it lends another one.
         let bytes = unsafe UnsafeBufferPointer(
             start: chunk.baseAddress.assumingMemoryBound(to: UInt8.self),
             count: chunk.count

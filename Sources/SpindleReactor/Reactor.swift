@@ -184,6 +184,8 @@ public final class Reactor {
             turnHook = nil
             removeServices()
             giveUpHops()
+            // What was let go of may have scheduled more.
+            discardJobs()
         }
         // Not as this reactor any more: while it is current on this thread, what it lets go of may add tasks.
         while let task = tasks.popFirst() { handle.lateTasks.enqueue(task, of: handle) }

@@ -131,6 +131,8 @@ public final class RepeatingTimer {
         guard isWaiting else { return }
         isWaiting = false
         guard !isStopped else { return }
+        // Its reactor has ended meanwhile: nothing comes any more, and nothing must hold on to it.
+        guard Reactor.current === reactor else { return isStopped = true }
         if case .failure(let error) = result { return end(error) }
         scheduleNext()
     }

@@ -66,6 +66,11 @@ public final class Sharded<Service: AnyObject>: Sendable {
         }
     }
 
+    /// The calling reactor's instance when it was made; never makes one.
+    package var localIfMade: Service? {
+        Reactor.current?.service(id).map { unsafe unsafeDowncast($0, to: Service.self) }
+    }
+
     // MARK: One of them
 
     /// The instance that has `key`: the same in every run with as many reactors.
@@ -94,7 +99,11 @@ public final class Sharded<Service: AnyObject>: Sendable {
         on shard: Int,
         _ work: Work<Result>
     ) async throws -> Result {
-        if let reactor = Reactor.current, reactor.index == shard, reactor.isRunningStep, reactor.service(id) != nil {
+        // Isolated to that reactor, and not only on its thread: the work would leave it at its first await.
+        let isolation: (any Actor)? = #isolation
+        if let reactor = Reactor.current, reactor.index == shard, reactor.service(id) != nil,
+            (isolation as? ReactorActor)?.handle === reactor.handle
+        {
             return try await work(local)
         }
         guard let handle = handle(of: shard) else { throw ShardUnavailable(shard: shard) }
@@ -140,11 +149,10 @@ public final class Sharded<Service: AnyObject>: Sendable {
         return result
     }
 
-    /// Nil when the engine is gone.
+    /// Nil when there is none, or the engine is gone.
     private func handle(of shard: Int) -> ReactorHandle? {
-        precondition(shard >= 0 && shard < shardCount, "shard \(shard) of \(shardCount)")
         let handles = currentHandles()
-        return shard < handles.count ? handles[shard] : nil
+        return handles.indices.contains(shard) ? handles[shard] : nil
     }
 }
 
@@ -158,7 +166,7 @@ public struct ShardUnavailable: Error, Equatable, CustomStringConvertible {
 
     /// One line for a log.
     public var description: String {
-        shard.map { "the service has no instance on reactor \($0): the engine stops, or it was not made yet" }
+        shard.map { "the service has no instance on reactor \($0): the engine stops, or there is no such reactor" }
             ?? "no reactor runs on this thread: use `invoke` or `submit`, or look whether the engine has stopped"
     }
 }

@@ -206,7 +206,9 @@ public final class StreamConnection {
     @discardableResult
     public func handOff(to target: ReactorHandle, unread: ByteChunk? = nil, _ handler: @escaping Handler) -> Bool {
         guard reason == nil else { return false }
-        return connection.handOff(to: target, unread: unread) { HandlerProtocol($0, handler) }
+        guard connection.handOff(to: target, unread: unread, { HandlerProtocol($0, handler) }) else { return false }
+        ended(.handedOff)
+        return true
     }
 
     /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).

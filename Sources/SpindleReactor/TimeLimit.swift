@@ -24,50 +24,67 @@ extension StreamConnection {
         _ limit: Duration,
         _ body: nonisolated(nonsending) (StreamConnection) async throws -> Result
     ) async throws -> Result {
-        try await TimeLimit.run(limit, body, on: self, reactor)
+        try await TimeLimit.run(limit, body, on: self)
     }
 }
 
-private enum TimeLimit {
-    static func run<Result: Sendable>(
+/// A body with a limit: runs in a task of its own on the reactor, which a timer cancels, while the caller waits.
+///
+/// No task group: its children, and who waits for them, would go by way of Swift's pool and back.
+private final class TimeLimit<Result: Sendable> {
+    private var outcome: Swift.Result<Result, any Error>?
+    private var parking: Parking?
+
+    static func run(
         _ limit: Duration,
         _ body: nonisolated(nonsending) (StreamConnection) async throws -> Result,
         on connection: StreamConnection,
-        _ handle: ReactorHandle,
         _ isolation: isolated (any Actor)? = #isolation
     ) async throws -> Result {
-        try await withoutActuallyEscaping(body) { body in
+        guard let reactor = Reactor.current, reactor.handle === connection.reactor else { throw CancellationError() }
+        try Task.checkCancellation()
+        return try await withoutActuallyEscaping(body) { body in
+            let limited = TimeLimit()
             // The child is isolated to the same reactor as this task, which does nothing but wait for it.
-            nonisolated(unsafe) let (body, connection) = (body, connection)
-            return try await withThrowingTaskGroup(of: Result?.self) { group in
-                group.addTask(executorPreference: handle) {
-                    try unsafe await perform(body, connection, isolation)
-                }
-                group.addTask(executorPreference: handle) {
-                    try await ReactorClock(handle).sleep(for: limit)
-                    return nil
-                }
-                return try await first(of: &group, limit, isolation)
+            nonisolated(unsafe) let (unsafeBody, unsafeConnection, unsafeLimited) = (body, connection, limited)
+            let child = reactor.startTask { isolation in
+                await unsafe unsafeLimited.perform(unsafeBody, unsafeConnection, isolation)
+            }
+            var hasTimedOut = false
+            let timer = reactor.callLater(limit) {
+                hasTimedOut = true
+                child.cancel()
+            }
+            await limited.wait(for: child, isolation)
+            if Reactor.current === reactor { timer.cancel() }
+            do { return try limited.take() } catch is CancellationError where hasTimedOut {
+                throw TimedOut(limit: limit)
             }
         }
     }
 
-    /// The result of the work, or what becomes of it when the clock was faster and it is cancelled.
-    private static func first<Result: Sendable>(
-        of group: inout ThrowingTaskGroup<Result?, any Error>,
-        _ limit: Duration,
-        _ isolation: isolated (any Actor)?
-    ) async throws -> Result {
-        defer { group.cancelAll() }
-        if let result = try await group.next(), let result { return result }
-        group.cancelAll()
-        do { if let result = try await group.next(), let result { return result } } catch is CancellationError {}
-        throw TimedOut(limit: limit)
-    }
-
-    private static func perform<Result>(
+    private func perform(
         _ body: nonisolated(nonsending) (StreamConnection) async throws -> Result,
         _ connection: StreamConnection,
-        _ isolation: isolated (any Actor)?
-    ) async throws -> Result { try await body(connection) }
+        _ isolation: isolated ReactorActor
+    ) async {
+        do { outcome = .success(try await body(connection)) } catch { outcome = .failure(error) }
+        parking?.leave()
+    }
+
+    private func wait(for child: Task<Void, Never>, _ isolation: isolated (any Actor)?) async {
+        await withTaskCancellationHandler {
+            _ = isolation
+            await Parking.wait { parking = $0 }
+        } onCancel: {
+            child.cancel()
+        }
+        // The reactor has ended, and the body has not: it must not outlive this call.
+        if outcome == nil { await child.value }
+    }
+
+    private func take() throws -> Result {
+        guard let outcome else { throw CancellationError() }
+        return try outcome.get()
+    }
 }

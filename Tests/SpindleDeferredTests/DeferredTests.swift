@@ -281,4 +281,36 @@ private final class Lines: LogSink, @unchecked Sendable {
         bench.advance(by: .seconds(10))
         #expect(begun == 5 && running == 0)
     }
+
+    @Test("a chain that goes on in another, and so on, takes no more of the stack than one of two")
+    func deep() throws {
+        let bench = bench()
+        var result: Int?
+        bench.perform { reactor in
+            func loop(_ count: Int) -> Deferred<Int> {
+                let step = Deferred<Int>()
+                reactor.callSoon { try? step.succeed(count) }
+                return step.addCallback { (count) throws -> Deferred<Int> in
+                    count == 0 ? .succeeded(7) : loop(count - 1)
+                }
+            }
+            loop(30_000).whenCalled { result = try? $0.get() }
+        }
+        #expect(result == 7)
+    }
+
+    @Test("a timeout comes, and cancelling works, also when nobody has what the chain waits for any more")
+    func dropped() throws {
+        let bench = bench()
+        var seen: [String] = []
+        bench.perform { reactor in
+            Deferred<Int>().addTimeout(.seconds(1), on: reactor).whenCalled { seen.append("\($0)") }
+            let chain = Deferred<Int>().addCallback { $0 + 1 }
+            chain.whenCalled { seen.append("\($0)") }
+            chain.cancel()
+        }
+        #expect(seen.count == 1 && seen[0].contains("CancellationError"), "\(seen)")
+        bench.advance(by: .seconds(2))
+        #expect(seen.count == 2 && seen[1].contains("timed out"), "\(seen)")
+    }
 }

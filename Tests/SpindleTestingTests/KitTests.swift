@@ -107,6 +107,27 @@ private final class Greeter: StreamProtocol {
         #expect(test.isAtEnd && test.isClosed)
     }
 
+    @Test("withTimeout in a handler: in time, late, and with what the body throws, each within the test's own calls")
+    func limits() {
+        for _ in 0..<20 {
+            let test = ScriptedConnection(serving: { connection in
+                do {
+                    while let chunk = try await connection.withTimeout(.seconds(1), { try await $0.read() }) {
+                        try await connection.write(chunk)
+                    }
+                } catch let error as TimedOut { try await connection.write("\(error)") }
+            })
+            test.feed("abc")
+            #expect(test.takeText() == "abc")
+            test.advance(by: .milliseconds(900))
+            test.feed("def")
+            #expect(test.takeText() == "def")
+            test.advance(by: .seconds(2))
+            #expect(test.takeText() == "timed out after 1.0 seconds")
+            #expect(test.isAtEnd)
+        }
+    }
+
     @Test("what a test does to the protocol in between is done on its reactor")
     func calls() {
         let test = ScriptedConnection { Greeter($0) }

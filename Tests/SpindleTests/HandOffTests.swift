@@ -138,4 +138,29 @@ extension EngineTests {
             #expect(simulation.network.openDescriptorCount == 0)
         }
     }
+
+    @Test("unsent bytes of a connection that nobody goes on with are lost visibly: the peer sees a reset, not an end")
+    func handedOffToNobody() async throws {
+        final class Quitter: StreamProtocol {
+            let transport: any StreamTransport
+            let target: ReactorHandle
+            init(_ transport: any StreamTransport, _ target: ReactorHandle) {
+                (self.transport, self.target) = (transport, target)
+            }
+            func dataReceived(_ bytes: Span<UInt8>) {
+                transport.write([UInt8](repeating: 7, count: 1 << 20))
+                transport.handOff(to: target) { _ in nil }
+            }
+        }
+        let simulation = try EngineTests.Simulation(reactors: 2, allToFirst: true)
+        let engine = simulation.engine
+        let address = try engine.listen(on: .loopback(port: 0)) { [unowned engine] in
+            Quitter($0, engine.reactors[1])
+        }.address
+        try await engine.start()
+        let peer = simulation.network.connect(to: address)
+        peer.send("x")
+        await simulation.wait(for: "the reset") { peer.error != nil }
+        await simulation.finish()
+    }
 }

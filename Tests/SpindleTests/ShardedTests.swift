@@ -193,6 +193,13 @@ extension EngineTests {
         }
     }
 
+    /// Returns when every job that was submitted before has run.
+    private func settle(_ handle: ReactorHandle) async {
+        let done = Gate()
+        handle.submit { done.arrive() }
+        await done.wait()
+    }
+
     @Test("Foreign: a value is used and destroyed at home, whoever drops it")
     func foreignValues() async throws {
         let engine = try engine(reactors: 2)
@@ -223,7 +230,7 @@ extension EngineTests {
             } else {
                 box.withLock { $0 = nil }
             }
-            await handles[0].execute { _ in }
+            await settle(handles[0])
             #expect(log.values == ["made 0 on 0", "gone 0 on 0"])
         }
         made.clear()
@@ -257,5 +264,96 @@ extension EngineTests {
             #expect(value.take() == nil)
         }
         await engine.stop()
+    }
+
+    @Test("Foreign: destroyed at home, also when home is faster than whoever let go", arguments: [0, 5])
+    func foreignRace(spinMilliseconds: Int) async throws {
+        final class Thing {
+            let home: ReactorHandle
+            let strays: Recorder<Int>
+            init(_ home: ReactorHandle, _ strays: Recorder<Int>) { (self.home, self.strays) = (home, strays) }
+            deinit { if Reactor.current?.handle !== home { strays.add(1) } }
+        }
+        let engine = try engine(reactors: 2) { $0.limits.idleSpin = .milliseconds(spinMilliseconds) }
+        try await engine.start()
+        let (handles, strays) = (engine.reactors, Recorder<Int>())
+        for round in 0..<1000 {
+            await handles[0].execute { _ in
+                let value = Foreign(Thing(handles[0], strays))
+                if round % 2 == 0 { handles[1].submit { _ = value } }
+            }
+            _ = await handles[0].execute { _ in Foreign(Thing(handles[0], strays)) }
+        }
+        for handle in handles + handles { await settle(handle) }
+        #expect(strays.values.isEmpty)
+        await engine.stop()
+    }
+
+    @Test("Sharded: one that a startup trigger or another service makes is made on every reactor")
+    func shardedInTrigger() async throws {
+        let engine = try engine(reactors: 2)
+        let (made, kept) = (Recorder<String>(), Recorder<Sharded<Counter>>())
+        engine.addStartupTrigger(.during) { [unowned engine] in
+            kept.add(
+                engine.makeSharded { reactor in
+                    made.add("trigger's on \(reactor.index)")
+                    return Counter(reactor)
+                }
+            )
+        }
+        _ = engine.makeSharded { [unowned engine] reactor in
+            if reactor.index == 0 {
+                kept.add(
+                    engine.makeSharded { reactor in
+                        made.add("other's on \(reactor.index)")
+                        return Counter(reactor)
+                    }
+                )
+            }
+            return Counter(reactor)
+        }
+        try await engine.start()
+        for service in kept.values { try await service.invokeOnAll { _ = $0.add() } }
+        #expect(made.values.sorted() == ["other's on 0", "other's on 1", "trigger's on 0", "trigger's on 1"])
+        await engine.stop()
+    }
+
+    @Test("Sharded: invoke keeps work on its reactor after an await, whoever calls")
+    func shardedIsolation() async throws {
+        let engine = try engine(reactors: 1)
+        let counters = engine.makeSharded { Counter($0) }
+        try await engine.start()
+        try await engine.reactors[0].execute { _ in
+            // On the reactor's thread, and isolated to nothing.
+            let task = Task.immediate { @concurrent in
+                try await counters.invoke(on: 0) { counter in
+                    _ = counter.add()
+                    await Task.yield()
+                    #expect(Reactor.current?.index == 0)
+                    _ = counter.add()
+                }
+            }
+            try await task.value
+        }
+        await engine.stop()
+    }
+
+    @Test("Sharded: stop may use the blocking pool, and is called for what was made when a start fails later")
+    func shardedStops() async throws {
+        struct NoDisk: Error {}
+        let engine = try engine(reactors: 2)
+        let (log, pool) = (Recorder<String>(), engine.blockingPool)
+        _ = engine.makeSharded {
+            Counter($0)
+        } stop: { counter in
+            log.add(try await pool.run { "flushed" } + " \(counter.home)")
+        }
+        try await engine.start()
+        await engine.stop()
+        #expect(log.values.sorted() == ["flushed 0", "flushed 1"])
+        log.clear()
+        engine.addStartupTrigger(.during) { throw NoDisk() }
+        await #expect(throws: NoDisk.self) { try await engine.start() }
+        #expect(log.values.sorted() == ["flushed 0", "flushed 1"])
     }
 }

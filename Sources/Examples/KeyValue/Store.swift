@@ -5,7 +5,7 @@ final class Store {
     private var values: [Substring: Substring] = [:]
 
     /// Does what one line asks for: `get KEY`, `set KEY VALUE`, `del KEY`.
-    func answer(_ line: Substring) -> String {
+    func answer(_ line: String) -> String {
         let words = line.split(separator: " ", maxSplits: 2)
         switch (words.first, words.count) {
         case ("get", 2): return values[words[1]].map { "= \($0)\n" } ?? "none\n"
@@ -18,7 +18,7 @@ final class Store {
     }
 
     /// What decides where a line belongs; lines without a key may go anywhere.
-    static func key(of line: Substring) -> Substring {
+    static func key(of line: String) -> Substring {
         line.split(separator: " ", maxSplits: 2).dropFirst().first ?? ""
     }
 }

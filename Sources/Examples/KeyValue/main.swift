@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ExampleLines
 import Glibc
 import Spindle
 
@@ -8,11 +9,9 @@ let engine = try Engine()
 let stores = engine.makeSharded { _ in Store() }
 
 let listener = try engine.serve(on: .any(port: port)) { connection in
-    var rest = ""
-    while let chunk = try await connection.read() {
-        var lines = (rest + chunk.text).split(separator: "\n", omittingEmptySubsequences: false)
-        rest = String(lines.removeLast())
-        guard rest.utf8.count <= 4096 else { throw TooLong() }
+    var input = Lines()
+    for try await chunk in connection.chunks {
+        let lines = try input.add(chunk)
         // One visit to each core for all the lines that came together; the answers in the order of the lines.
         let shards = lines.map { stores.shard(for: Store.key(of: $0)) }
         var answers = [String](repeating: "", count: lines.count)
@@ -28,6 +27,3 @@ let listener = try engine.serve(on: .any(port: port)) { connection in
 print("listening on \(listener.address) with \(engine.reactorCount) reactors")
 fflush(nil)
 try engine.run()
-
-/// A line without an end.
-struct TooLong: Error {}

@@ -29,6 +29,7 @@ let tallies = engine.makeSharded { reactor in
         guard tally.bytes > before else { return }
         print("reactor \(reactor.index): \(tally.bytes - before) bytes in the last second")
         before = tally.bytes
+        fflush(nil)
     }
     return tally
 } stop: { tally in

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ExampleLines
 import Glibc
 import Spindle
 
@@ -18,9 +19,10 @@ import Spindle
 let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 7000
 let engine = try Engine()
 let listener = try engine.serve(on: .any(port: port)) { connection in
-    while let chunk = try await connection.read() {
-        for word in chunk.text.split(whereSeparator: \.isWhitespace) {
-            guard let limit = Int(word), (0...100_000_000).contains(limit) else {
+    var input = Lines()
+    for try await chunk in connection.chunks {
+        for line in try input.add(chunk) {
+            guard let limit = Int(line), (0...100_000_000).contains(limit) else {
                 try await connection.write("a number up to 100000000, please\n")
                 continue
             }
