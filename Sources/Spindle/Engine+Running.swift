@@ -242,6 +242,8 @@ extension Engine {
                 continuation.resume()
             }
         }
+        // Open: for ThreadSanitizer, which sees what a lock orders and not what a continuation does.
+        latch.wait()
     }
 
     /// Back to idle, with new handles: the old ones answer `.stopped`.

@@ -75,7 +75,8 @@ private final class TimeLimit<Result: Sendable> {
     private func wait(for child: Task<Void, Never>, _ isolation: isolated (any Actor)?) async {
         await withTaskCancellationHandler {
             _ = isolation
-            await Parking.wait { parking = $0 }
+            // Done already, when whoever called is isolated to nothing.
+            await Parking.wait { if outcome == nil { parking = $0 } else { $0.leave() } }
         } onCancel: {
             child.cancel()
         }
