@@ -34,6 +34,15 @@ public final class BlockingPool: Sendable {
         /// The pool has stopped, or its engine stopped before the work's turn came.
         case stopped
 
+        /// Nil when the work was taken.
+        init?(_ result: SubmitResult) {
+            switch result {
+            case .sent: return nil
+            case .full: self = .full
+            case .stopped: self = .stopped
+            }
+        }
+
         /// One line for a log.
         public var description: String {
             switch self {
@@ -134,7 +143,7 @@ public final class BlockingPool: Sendable {
                 outcome.waits(resumption)
                 let ticket = Ticket(resumption)
                 let refused = submit { ticket.use { outcome.run(work) } }
-                if refused != .sent { outcome.refused(refused) }
+                if let refusal = Refusal(refused) { outcome.set(.failure(refusal)) }
             }
         }
         return try outcome.take()
@@ -155,7 +164,7 @@ public final class BlockingPool: Sendable {
         let completion = Foreign(completion)
         let answer = Answer(completion)
         let refused = submit { answer.give(Swift.Result { try work() }) }
-        if refused != .sent { answer.give(.failure(refused == .full ? Refusal.full : Refusal.stopped)) }
+        if let refusal = Refusal(refused) { answer.give(.failure(refusal)) }
     }
 
     // MARK: Its life
@@ -283,11 +292,7 @@ private final class Outcome<Value: Sendable>: Sendable {
         set(Result { try work() })
     }
 
-    func refused(_ refusal: SubmitResult) {
-        set(.failure(refusal == .full ? BlockingPool.Refusal.full : BlockingPool.Refusal.stopped))
-    }
-
-    private func set(_ value: Result<Value, any Error>) {
+    func set(_ value: Result<Value, any Error>) {
         state.withLock { if !$0.isCancelled { $0.result = value } }
     }
 

@@ -165,7 +165,7 @@ private enum RoomWait {
         }
         await Suspension.wait { suspension in
             guard let reactor = Reactor.current else { return suspension.resume() }
-            // What was sent before must not wait for the end of this turn, or nobody makes room.
+            // The next tick.
             _ = reactor.wheel.schedule(at: reactor.tick(after: .microseconds(1)), .resume(suspension))
         }
         try Task.checkCancellation()

@@ -28,6 +28,11 @@ extension Reactor {
         while hopsThatWait.count <= handle.index { hopsThatWait.append(JobQueue()) }
         hopsThatWait[handle.index].append(task)
         counters.add(.hopsThatWaited)
+        lookForRoomLater()
+    }
+
+    /// At the next tick.
+    private func lookForRoomLater() {
         guard !looksForRoom else { return }
         looksForRoom = true
         _ = wheel.schedule(at: tick(after: .microseconds(1)), .hops)
@@ -46,9 +51,8 @@ extension Reactor {
                 }
                 _ = hopsThatWait[index].popFirst()
             }
-            if !hopsThatWait[index].isEmpty { looksForRoom = true }
+            if !hopsThatWait[index].isEmpty { lookForRoomLater() }
         }
-        if looksForRoom { _ = wheel.schedule(at: tick(after: .microseconds(1)), .hops) }
     }
 
     /// The reactor goes: who waits for room goes on elsewhere.

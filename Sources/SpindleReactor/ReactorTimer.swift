@@ -123,7 +123,7 @@ public final class RepeatingTimer {
         reactor.counters.add(.skippedRepeats, Int(skipped))
         isWaiting = waitsForResult
         do { try body(Int(skipped), self) } catch { return end(error) }
-        if !isWaiting, !waitsForResult { scheduleNext() }
+        if !waitsForResult { scheduleNext() }
     }
 
     /// What the last call led to is there: the next one may come.

@@ -114,5 +114,9 @@ struct EngineOptionTests {
         configuration = EngineConfiguration()
         configuration.limits.writeHighWatermarkBytes = configuration.limits.writeLimitBytes
         #expect(throws: OptionError.self) { try configuration.validate() }
+        configuration = EngineConfiguration()
+        configuration.limits.urgentCapacity = 3
+        let error = #expect(throws: OptionError.self) { try configuration.validate() }
+        #expect(error?.description.contains("urgent-capacity") == true)
     }
 }

@@ -85,10 +85,12 @@ extension EngineTests {
         sender.submit {
             // Each begins on the receiver's executor: the order of jobs is that of these lines.
             for value in 0..<10_000 { Task.immediate { await counter.add(value) } }
+            isStalled.store(false, ordering: .releasing)
         }
-        isStalled.store(false, ordering: .releasing)
         while await counter.values.count < 10_000 { await Task.yield() }
         #expect(await counter.values == Array(0..<10_000))
+        // More than the mailbox takes: the others waited at the sender's.
+        #expect(server.snapshot()[.hopsThatWaited] >= 10_000 - 1024)
         await server.stop()
     }
 
