@@ -21,6 +21,9 @@ let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 /// A layer of the engine: what it may import is its `dependencies`, and `tools/tidy` checks that.
 func layer(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -51,7 +54,8 @@ let package = Package(
         .library(name: "SpindleSimulation", targets: ["SpindleSimulation"]),
         .library(name: "SpindleTesting", targets: ["SpindleTesting"]),
         .library(name: "SpindleTopology", targets: ["SpindleTopology"]),
-        .executable(name: "spindle", targets: ["SpindleCLI"]),
+        .library(name: "SpindleCLI", targets: ["SpindleCLI"]),
+        .executable(name: "spindle", targets: ["SpindleMain"]),
     ],
     traits: [
         .trait(name: "NUMA", description: "Places each reactor's memory on its own node with libnuma."),
@@ -61,6 +65,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
@@ -79,20 +86,27 @@ let package = Package(
         layer("SpindleReactor", ["SpindleCore", "SpindleSystem"]),
         layer("SpindleSimulation", ["SpindleCore", "SpindleSystem", "SpindleReactor"]),
         layer("Spindle", ["SpindleCore", "SpindleSystem", "SpindleTopology", "SpindleReactor", logging]),
-        layer("SpindleService", ["Spindle", lifecycle]),
+        layer(
+            "SpindleService",
+            [
+                "SpindleCore", "SpindleSystem", "SpindleTopology", "Spindle", lifecycle, logging, configuration, yaml,
+            ]
+        ),
         layer("SpindleDeferred", ["SpindleCore", "SpindleReactor"]),
         layer(
             "SpindleTesting",
             ["SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleSimulation", "Spindle"]
         ),
         layer("SpindleLoad", ["Spindle", histogram]),
-        .executableTarget(
-            name: "SpindleCLI",
-            dependencies: [
-                "Spindle", "SpindleLoad", "SpindleTopology", "SpindleSystem", argumentParser, histogram, subprocess,
-            ],
-            swiftSettings: settings
+        layer(
+            "SpindleCLI",
+            [
+                "Spindle", "SpindleLoad", "SpindleService", "SpindleTopology", "SpindleSystem", argumentParser,
+                configuration, systemPackage, logging, histogram, subprocess,
+            ]
         ),
+        // The `spindle` command as it comes; a program with plugins is made in the same way.
+        .executableTarget(name: "SpindleMain", dependencies: ["SpindleCLI"], swiftSettings: settings),
         example("Echo"),
         example("AsyncEcho"),
         example("Chat"),
@@ -107,8 +121,9 @@ let package = Package(
         example("Primes", ["ExampleLines"]),
         example("ServiceGroup", ["SpindleService", lifecycle, signals, logging]),
         example("Greeter"),
+        example("Plugin", ["SpindleCLI"]),
         tests("ExampleTests", ["GreeterExample", "SpindleTesting"]),
-        tests("SpindleServiceTests", ["SpindleService", "Spindle", "SpindleSystem", lifecycle, logging]),
+        tests("SpindleServiceTests", ["SpindleService", "Spindle", "SpindleSystem", lifecycle, logging, configuration]),
         tests("SpindleCoreTests", ["SpindleCore"]),
         .target(name: "CSandbox", path: "Tests/CSandbox"),
         tests("SpindleSystemTests", ["SpindleSystem", "SpindleCore", "CSandbox"]),
@@ -118,7 +133,7 @@ let package = Package(
             "SpindleTests",
             [
                 "Spindle", "SpindleCore", "SpindleSystem", "SpindleReactor", "SpindleSimulation", "SpindleTopology",
-                "CSandbox",
+                "SpindleTesting", "CSandbox", logging,
             ]
         ),
         // The operations that Benchmarks counts, which is a package of its own, once each and tiny.
@@ -146,7 +161,10 @@ let package = Package(
         ),
         tests("SimulationsTests", ["Simulations", "SpindleReactor"]),
         tests("SpindleLoadTests", ["SpindleLoad", "Spindle", histogram]),
-        tests("SpindleCLITests", ["SpindleCLI", "SpindleLoad", "SpindleTopology", "Spindle"]),
+        tests(
+            "SpindleCLITests",
+            ["SpindleCLI", "SpindleLoad", "SpindleService", "SpindleSystem", "SpindleTopology", "Spindle"]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )
@@ -154,7 +172,7 @@ let package = Package(
 // `make tsan` builds what it looks at: the engine. Everything else takes as long again.
 if Context.environment["SPINDLE_ENGINE_ONLY"] != nil {
     package.targets.removeAll { target in
-        ["SpindleCLI", "SpindleLoad", "Example", "SimulationHunt", "Service"].contains { target.name.contains($0) }
+        ["SpindleCLI", "SpindleMain", "SpindleLoad", "Example", "SimulationHunt", "Service"].contains { target.name.contains($0) }
     }
-    package.products.removeAll { ["spindle", "SpindleService"].contains($0.name) }
+    package.products.removeAll { ["spindle", "SpindleCLI", "SpindleService"].contains($0.name) }
 }

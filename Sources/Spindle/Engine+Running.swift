@@ -33,6 +33,7 @@ extension Engine {
         }
         do {
             try checkDescriptors()
+            try dropPrivileges()
             try runStartupTriggers(.before)
             try startReactors()
             blockingPool.start(on: blockingCPUs)
@@ -60,6 +61,14 @@ extension Engine {
             log.write(LogRecord(level: .error, message: "a startup trigger threw \(error)"))
         }
         if state.withLock(\.stopsAfterStart) { Task.detached { [self] in await stop() } }
+    }
+
+    /// What had to be root is done: sockets are bound and limits raised. Nothing of the program's own has run.
+    private func dropPrivileges() throws {
+        guard let owner else { return }
+        do throws(Errno) { try owner.become() } catch {
+            throw StartError.owner(user: configuration.user ?? "", error)
+        }
     }
 
     private func checkDescriptors() throws {

@@ -35,6 +35,8 @@ public final class Engine: Sendable {
     /// Threads for work that blocks: they run with the engine, off its reactors' cores.
     public let blockingPool: BlockingPool
     package let log: any LogSink
+    /// Whom the process becomes at the start.
+    let owner: ProcessOwner?
     let drivers: any DriverProvider
     let state: Guarded<EngineState>
 
@@ -47,7 +49,7 @@ public final class Engine: Sendable {
     ///     program has bootstrapped it otherwise. `SilentLog` drops it.
     ///   - machine: The machine to plan for; nil reads /sys and /proc.
     ///   - placement: A plan made before, instead of one from the configuration's request.
-    /// - Throws: `OptionError` when limits contradict each other, `PlacementError` when the request doesn't fit the
+    /// - Throws: `OptionError` when limits contradict each other or there is no such user, `PlacementError` when the request doesn't fit the
     ///   machine.
     public init(
         _ configuration: EngineConfiguration = EngineConfiguration(),
@@ -57,6 +59,7 @@ public final class Engine: Sendable {
         placement: Placement? = nil
     ) throws {
         try configuration.validate()
+        owner = try Engine.owner(configuration)
         var configuration = configuration
         configuration.limits.pollMode = configuration.placement.pollMode
         let machine = machine ?? MachineTopology(reading: SystemFiles())
@@ -69,6 +72,20 @@ public final class Engine: Sendable {
         if let placement { plan = placement } else { plan = try Placement.plan(configuration.placement, on: machine) }
         self.placement = plan
         state = Guarded(EngineState(mailroom: Engine.makeMailroom(plan, configuration)))
+    }
+
+    private static func owner(_ configuration: EngineConfiguration) throws(OptionError) -> ProcessOwner? {
+        guard let user = configuration.user else { return nil }
+        do { return try ProcessOwner(user: user, group: configuration.group) } catch {
+            let (option, given) = error == .noGroup ? ("group", configuration.group ?? "") : ("user", user)
+            let allowed =
+                switch error {
+                case .noUser, .noGroup: "a \(option) of this machine (getent \(option == "user" ? "passwd" : "group"))"
+                case .groupNeeded: "a user of this machine, or a number with --group"
+                case .unreadable(let errno): "what the user database knows, which cannot be read: \(errno)"
+                }
+            throw OptionError(option: option, given: given, allowed: allowed)
+        }
     }
 
     static func makeMailroom(_ placement: Placement, _ configuration: EngineConfiguration) -> Mailroom {

@@ -34,6 +34,10 @@ public struct EngineConfiguration: Sendable, Equatable {
     /// Descriptors that the process's table is made for at the start when connections have no limit: the kernel
     /// doubles it otherwise, and accept(2) waits for that. At most RLIMIT_NOFILE is used.
     public var descriptorTableSize = 1 << 16
+    /// Whom the process becomes at the start, once listeners are bound: a user's name or number; nil: nobody else.
+    public var user: String?
+    /// With `user`: its group's name or number; nil is the user's own.
+    public var group: String?
     /// The threads for work that blocks.
     public var blocking = BlockingPool.Configuration()
     /// The limits and budgets of each reactor.
@@ -69,5 +73,6 @@ extension EngineConfiguration {
         if limits.urgentCapacity.nonzeroBitCount != 1 {
             try refuse("urgent-capacity", "a power of two, as 16 or 64")
         }
+        if group != nil, user == nil { try refuse("group", "a group with --user only, whose group it is to be") }
     }
 }

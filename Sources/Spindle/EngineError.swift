@@ -35,6 +35,8 @@ public enum StartError: Error, CustomStringConvertible {
     case signalsTaken
     /// A sharded service's instance could not be made.
     case service(shard: Int, any Error)
+    /// The process may not become the configured user.
+    case owner(user: String, Errno)
     /// `maximumConnections` needs more descriptors than the process may have.
     case descriptors(wanted: Int, hardLimit: UInt64)
 
@@ -48,6 +50,8 @@ public enum StartError: Error, CustomStringConvertible {
         case .signalsTaken:
             "another engine of this process has the signals (`run`); use `start` and `stop` for this one"
         case .service(let shard, let error): "a service could not be made on reactor \(shard): \(error)"
+        case .owner(let user, let errno):
+            "the process cannot become user \(user): \(errno); start it as root, or leave out --user and --group"
         case .descriptors(let wanted, let hardLimit):
             "\(wanted) connections per reactor need more descriptors than RLIMIT_NOFILE's hard limit of \(hardLimit); "
                 + "raise it (ulimit -Hn) or lower --max-connections"

@@ -4,7 +4,7 @@ internal import SpindleTopology
 
 extension EngineOption {
     /// Every option of an engine, in the order in which help shows them.
-    public static let all: [EngineOption] = placement + accepting + limits + timeouts + crossCore
+    public static let all: [EngineOption] = placement + accepting + privileges + limits + timeouts + crossCore
 
     private static let placement: [EngineOption] = [
         EngineOption(
@@ -137,6 +137,21 @@ extension EngineOption {
             in: .zero...(.milliseconds(100)),
             summary: "Let the kernel spin in the network driver for so long (SO_BUSY_POLL).",
             tradeOff: "Less latency for CPU; needs CAP_NET_ADMIN and a driver that can; nothing on loopback."
+        ),
+    ]
+
+    private static let privileges: [EngineOption] = [
+        .account(
+            "user",
+            \.user,
+            summary: "Become this user at the start, once listeners are bound.",
+            tradeOff: "Ports below 1024 without root behind them; what is bound after the start has to do without."
+        ),
+        .account(
+            "group",
+            \.group,
+            summary: "With --user: be in this group instead of the user's own.",
+            tradeOff: "The user's other groups stay; a number that is no user of this machine needs one."
         ),
     ]
 

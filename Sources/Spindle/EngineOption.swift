@@ -193,6 +193,38 @@ extension EngineOption {
         )
     }
 
+    /// A name or number of a user or group, or `none`.
+    static func account(
+        _ name: String,
+        _ path: any WritableKeyPath<EngineConfiguration, String?> & Sendable,
+        summary: String,
+        tradeOff: String
+    ) -> EngineOption {
+        EngineOption(
+            name: name,
+            placeholder: "NAME",
+            allowed: "none, or the name or number of a \(name)",
+            summary: summary,
+            tradeOff: tradeOff,
+            isCommon: false,
+            parse: { text, configuration in
+                let isName = text.utf8.allSatisfy { byte in
+                    switch byte {
+                    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                        UInt8(ascii: "-"), UInt8(ascii: "@"), UInt8(ascii: "$"):
+                        true
+                    default: false
+                    }
+                }
+                guard isName, !text.isEmpty else { return false }
+                configuration[keyPath: path] = text == "none" ? nil : text
+                return true
+            },
+            print: { $0[keyPath: path] ?? "none" }
+        )
+    }
+
     /// One of a few words.
     static func choice<Value: RawRepresentable<String> & CaseIterable & Sendable>(
         _ name: String,

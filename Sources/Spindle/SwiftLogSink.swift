@@ -15,6 +15,7 @@ public struct SwiftLogSink: LogSink {
 
     /// Hands on one record.
     public func write(_ record: LogRecord) {
+        guard record.level.swiftLogLevel >= logger.logLevel else { return }
         var metadata: Logger.Metadata = [:]
         if let reactor = record.reactor { metadata["reactor"] = "\(reactor)" }
         if let connection = record.connection { metadata["connection"] = "\(connection)" }
@@ -24,7 +25,8 @@ public struct SwiftLogSink: LogSink {
 }
 
 extension LogLevel {
-    fileprivate var swiftLogLevel: Logger.Level {
+    /// swift-log's name for it.
+    public var swiftLogLevel: Logger.Level {
         switch self {
         case .debug: .debug
         case .info: .info

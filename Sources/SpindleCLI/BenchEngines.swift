@@ -27,7 +27,7 @@ struct BenchEngines {
         mayPoll: Bool,
         bytesOnTheWay: Int = 0
     ) throws {
-        let log = StderrLog(minimum: .warning)
+        let log = SwiftLogSink.standard
         server =
             hasServer ? try Engine(configuration, log: log, machine: machine, placement: sides.server) : nil
         var generatorConfiguration = EngineConfiguration()

@@ -18,9 +18,10 @@ struct BenchRun {
     }
 
     func run() async throws {
-        let configuration = try engine.configuration(environment: Environment.all)
-        if engine.answered(configuration) { return }
-        let setup = try setUp(configuration)
+        let settings = try await engine.settings()
+        if engine.answered(settings, json: flags.json) { return }
+        try CommandFailure.translate { try SpindleProgram.startLog() }
+        let setup = try setUp(settings.engine)
         let outcome: Result<Outcome, any Error>
         do {
             outcome = .success(try await control.whileInterruptible { try await measured(setup) })

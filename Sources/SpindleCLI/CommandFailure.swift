@@ -23,7 +23,9 @@ struct CommandFailure {
         case let error as ListenError:
             error.errno == .accessDenied || error.errno == .notPermitted
                 ? ExitStatus.permission : ExitStatus.unavailable
-        case is PlacementError, is OptionError: ExitStatus.usage
+        case let failure as SettingsFailure: failure.code
+        case is PlacementError, is OptionError, is PluginError: ExitStatus.usage
+        case StartError.owner(_, .notPermitted): ExitStatus.permission
         case LoadFailure.connect: ExitStatus.unavailable
         case LoadFailure.interrupted: ExitStatus.interrupted
         case GeneratorFleet.Failure.ended(_, let code): code

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import SpindleCore
+import SpindleSystem
 
 /// Exit codes of sysexits.h, those that the command uses.
 enum ExitStatus {
@@ -8,6 +10,8 @@ enum ExitStatus {
     static let failure: Int32 = 1
     /// The command was used wrongly (EX_USAGE).
     static let usage: Int32 = 64
+    /// A file that was named cannot be read (EX_NOINPUT).
+    static let noInput: Int32 = 66
     /// A port is taken, or a server can't be reached (EX_UNAVAILABLE).
     static let unavailable: Int32 = 69
     /// The system refused something it should grant (EX_OSERR).
@@ -18,6 +22,8 @@ enum ExitStatus {
     static let interrupted: Int32 = 130
     /// Not permitted, as a port below 1024 (EX_NOPERM).
     static let permission: Int32 = 77
+    /// A configuration file is wrong (EX_CONFIG).
+    static let configuration: Int32 = 78
 }
 
 /// Writes to the standard streams, unbuffered: what was written is seen, and a failure is noticed.
@@ -27,40 +33,29 @@ enum Console {
 
     /// The same without a newline.
     static func write(_ text: String) {
-        guard write(text, to: 1) else {
-            let reason = unsafe String(cString: strerror(__errno_location().pointee))
-            complain("cannot write to standard output: \(reason)")
+        do { try Descriptor.write(Array(text.utf8), to: 1) } catch {
+            complain("cannot write to standard output: \(error)")
             exit(ExitStatus.output)
         }
     }
 
     /// Writes the text and a newline to standard error.
-    static func complain(_ text: String) { _ = write("spindle: " + text + "\n", to: 2) }
+    static func complain(_ text: String) { show("spindle: " + text + "\n") }
 
     /// Shows `text` in place of the last progress line; only on a terminal.
     static func progress(_ text: String) {
-        if isTerminal { _ = write("\r\u{1b}[K" + text, to: 2) }
+        if isTerminal { show("\r\u{1b}[K" + text) }
     }
 
     /// Writes lines to a terminal in place of the last so many.
     static func redraw(_ lines: [String], over count: Int) {
         let up = count > 0 ? "\u{1b}[\(count)A" : ""
-        _ = write(up + lines.map { "\r\u{1b}[K\($0)\n" }.joined() + "\u{1b}[J", to: 2)
+        show(up + lines.map { "\r\u{1b}[K\($0)\n" }.joined() + "\u{1b}[J")
     }
 
     /// True when somebody watches standard error.
     static var isTerminal: Bool { isatty(2) == 1 }
 
-    private static func write(_ text: String, to descriptor: CInt) -> Bool {
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 {
-                if unsafe __errno_location().pointee == EINTR { continue }
-                return false
-            }
-            bytes = bytes.dropFirst(count)
-        }
-        return true
-    }
+    /// On standard error; when that is gone there is nobody to tell.
+    private static func show(_ text: String) { try? Descriptor.write(Array(text.utf8), to: 2) }
 }

@@ -2,29 +2,43 @@
 
 import ArgumentParser
 import Spindle
+import SpindleTopology
 
 /// The flags of the table of options: what the argument parser does not know is looked up there.
 struct EngineFlags: ParsableArguments {
     @Flag(help: "Show every engine flag, with its default and trade-off.")
     var helpAll = false
 
-    @Flag(help: "Print the configuration that results, and do nothing else.")
+    @Flag(help: "Print each value that results and where it comes from, as a file for --config, and do nothing else.")
     var printConfig = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Read options from this file of YAML or JSON, as `cores: 2`; flags and SPINDLE_* variables go before it.",
+            valueName: "file"
+        )
+    )
+    var config: String?
 
     @Argument(parsing: .allUnrecognized, help: .hidden)
     var engineFlags: [String] = []
 
-    /// The configuration: defaults, then `SPINDLE_*` variables, then flags.
-    func configuration(environment: [String: String]) throws -> EngineConfiguration {
-        var configuration = EngineConfiguration()
-        for option in EngineOption.all {
-            guard let text = environment[option.environmentName] else { continue }
-            do { try option.set(text, in: &configuration) } catch {
-                throw ValidationError(
-                    "\(option.environmentName): '\(text)' is not allowed; allowed is \(option.allowed)"
-                )
-            }
+    /// Defaults, then the file, then `SPINDLE_*` variables, then flags.
+    ///
+    /// - Parameter others: Flags of the command that may also be set elsewhere, by name.
+    func settings(
+        environment: [String: String] = Environment.all,
+        others: [String: [String]] = [:]
+    ) async throws -> Settings {
+        let flags = try words().merging(others) { $1 }
+        do { return try await Settings(flags: flags, environment: environment, file: config) } catch {
+            throw CommandFailure.report(error)
         }
+    }
+
+    /// The flags that the argument parser did not know, by name.
+    private func words() throws -> [String: [String]] {
+        var found: [String: [String]] = [:]
         var words = engineFlags[...]
         while let word = words.popFirst() {
             let (option, attached) = try EngineFlags.option(word)
@@ -37,17 +51,12 @@ struct EngineFlags: ParsableArguments {
             guard let text else {
                 throw ValidationError("--\(option.name) needs a value; allowed is \(option.allowed)")
             }
-            do { try option.set(text, in: &configuration) } catch { throw ValidationError("\(error)") }
+            if let before = found[option.name], before != [text] {
+                throw ValidationError("--\(option.name) is there twice: \(before[0]) and \(text)")
+            }
+            found[option.name] = [text]
         }
-        do { try configuration.validate() } catch { throw ValidationError("\(error)") }
-        return configuration
-    }
-
-    /// The names of the options that the user has set, to whatever.
-    func given(environment: [String: String]) throws -> Set<String> {
-        var names = Set(EngineOption.all.filter { environment[$0.environmentName] != nil }.map(\.name))
-        for word in engineFlags where word.hasPrefix("--") { names.insert(try EngineFlags.option(word).option.name) }
-        return names
+        return found
     }
 
     /// The option that `--name` or `--name=value` names.
@@ -57,10 +66,8 @@ struct EngineFlags: ParsableArguments {
         }
         let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         guard let option = EngineOption.named(String(parts[0])) else {
-            let near = EngineOption.all.map(\.name).filter { $0.contains(parts[0]) || parts[0].contains($0) }
-            let hint =
-                near.isEmpty ? "--help-all shows every flag" : "did you mean --\(near.joined(separator: ", --"))?"
-            throw ValidationError("unknown flag --\(parts[0]); \(hint)")
+            let hint = NearName.hint(String(parts[0]), among: EngineOption.all.map(\.name))
+            throw ValidationError("unknown flag --\(parts[0])\(hint.isEmpty ? "; --help-all shows every flag" : hint)")
         }
         return (option, parts.count == 2 ? String(parts[1]) : nil)
     }
@@ -73,7 +80,7 @@ struct EngineFlags: ParsableArguments {
 
     /// Every flag.
     static var fullHelp: String {
-        "Engine flags; each may also be set as SPINDLE_NAME.\n" + help(EngineOption.all, full: true)
+        "Engine flags; each may also be set as SPINDLE_NAME, and by its name in the file of --config.\n" + help(EngineOption.all, full: true)
     }
 
     private static func help(_ options: [EngineOption], full: Bool) -> String {
@@ -93,11 +100,47 @@ struct EngineFlags: ParsableArguments {
     /// Answers `--help-all` and `--print-config`.
     ///
     /// - Returns: True when that was all that was asked for.
-    func answered(_ configuration: EngineConfiguration) -> Bool {
+    func answered(_ settings: Settings, with server: [ServerSetting] = [], json: Bool = false) -> Bool {
         if helpAll { Console.say(EngineFlags.fullHelp) }
         if printConfig {
-            for option in EngineOption.all { Console.say("\(option.name) = \(option.value(in: configuration))") }
+            let listing = settings.listing(with: server)
+            Console.say(json ? EngineFlags.json(listing).indentedText : EngineFlags.yaml(listing))
         }
         return helpAll || printConfig
+    }
+
+    private typealias Listing = [(name: String, values: [String], origin: String)]
+
+    private static func yaml(_ listing: Listing) -> String {
+        let lines = listing.map { name, values, origin in
+            let texts = values.map(quoted)
+            return ("\(name): " + (texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"), origin)
+        }
+        let width = lines.map(\.0.count).max() ?? 0
+        return lines.map { line, origin in
+            line + String(repeating: " ", count: width - line.count) + "  # \(origin)"
+        }.joined(separator: "\n")
+    }
+
+    /// Plain where YAML takes it for text or a number, else as JSON, which is YAML.
+    private static func quoted(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        return isPlain && !text.isEmpty ? text : JSONValue.string(text).compactText
+    }
+
+    private static func json(_ listing: Listing) -> JSONValue {
+        .object(
+            listing.map { name, values, origin in
+                let value: JSONValue = values.count == 1 ? .string(values[0]) : .strings(values)
+                return .init(name, .object([.init("value", value), .init("origin", .string(origin))]))
+            }
+        )
     }
 }

@@ -4,49 +4,54 @@ import ArgumentParser
 import Spindle
 import SpindleTopology
 
-/// What the three servers have in common.
+/// What the servers have in common.
 struct ServerFlags: ParsableArguments {
-    @Option(name: .long, help: ArgumentHelp("Listen here; may be repeated. \(ListenFlag.form)", valueName: "where"))
-    var listen: [ListenFlag] = []
+    @Option(name: .long, help: ArgumentHelp("Listen here; may be repeated. \(ListenHelp.form)", valueName: "where"))
+    var listen: [String] = []
 
     @Option(help: ArgumentHelp("Print a line of figures per core at this interval, as 1s.", valueName: "time"))
     var stats: String?
 
-    @Option(help: "Log at this level and above: debug, info, warning, error.")
-    var logLevel: String = "info"
+    @Option(help: "Log at this level and above: debug, info, warning, error. (default: info)")
+    var logLevel: String?
+
+    @Option(help: "How the log is written: text or json. (default: text)")
+    var logFormat: String?
+
+    @Option(help: "Lines of the log that may wait to be written; further ones are dropped and counted. (default: 8192)")
+    var logQueue: String?
 
     @Flag(help: "Print the counters as one line of JSON when the server ends.")
     var json = false
 
     @OptionGroup var engine: EngineFlags
 
-    /// Runs a server of one kind until a signal ends it.
-    func serve(_ build: @escaping @Sendable (any StreamTransport) throws -> (any StreamProtocol)?) async throws {
-        let configuration = try engine.configuration(environment: Environment.all)
-        if engine.answered(configuration) { return }
-        guard let level = StderrLog.level(logLevel) else {
-            throw ValidationError("--log-level: '\(logLevel)' is not allowed; allowed is debug, info, warning, error")
-        }
-        var interval: Duration?
-        if let stats {
-            guard let parsed = TimeText.parse(stats), parsed >= .milliseconds(10) else {
-                throw ValidationError("--stats: '\(stats)' is not allowed; allowed is a time from 10ms on, as 1s")
-            }
-            interval = parsed
+    /// Runs a server until a signal ends it.
+    ///
+    /// - Parameters:
+    ///   - name: The protocol, where the command decides.
+    ///   - chosen: The protocol, where the user does and has.
+    func serve(_ name: String?, chosen: String? = nil) async throws {
+        let given: [(ServerSetting, [String]?)] = [
+            (.listen, listen.isEmpty ? nil : listen), (.stats, stats.map { [$0] }), (.logLevel, logLevel.map { [$0] }),
+            (.logFormat, logFormat.map { [$0] }), (.logQueue, logQueue.map { [$0] }), (.protocol, chosen.map { [$0] }),
+        ]
+        let others = given.reduce(into: [:]) { $0[$1.0.name] = $1.1 }
+        let all = try await engine.settings(others: others)
+        let settings = try CommandFailure.translate { try ServerSettings(all, protocol: name) }
+        if engine.answered(all, with: ServerSetting.allCases.filter { name == nil || $0 != .protocol }, json: json) {
+            return
         }
         let server = try CommandFailure.translate {
-            try Engine(configuration, log: StderrLog(minimum: level))
+            try SpindleProgram.startLog(settings.logFormat, level: settings.logLevel, queue: settings.logQueue)
+            return try Engine(all.engine)
         }
         Console.say(Report.placement(of: server))
-        for place in listen.isEmpty ? [ListenFlag(argument: "tcp:port=7000")!] : listen {
-            var options = ListenOptions()
-            options.interface = place.device
-            let listener = try CommandFailure.translate {
-                try server.listen(on: place.address, options: options, build)
-            }
-            Console.say("listening on \(listener.address)")
+        for endpoint in settings.endpoints {
+            let listener = try CommandFailure.translate { try endpoint.listen(with: server, settings.served) }
+            for address in listener.addresses { Console.say("listening on \(address)") }
         }
-        let reporter = interval.map { StatisticsReporter(engine: server, interval: $0) }
+        let reporter = settings.statisticsInterval.map { StatisticsReporter(engine: server, interval: $0) }
         let reporting = reporter.map { reporter in Task { await reporter.run() } }
         let final = FinalSnapshot()
         server.addShutdownTrigger(.during) { final.set(server.snapshot()) }
@@ -63,7 +68,7 @@ struct EchoCommand: AsyncParsableCommand {
         discussion: EngineFlags.commonHelp
     )
     @OptionGroup var flags: ServerFlags
-    func run() async throws { try await flags.serve { EchoProtocol($0) } }
+    func run() async throws { try await flags.serve("echo") }
 }
 
 struct DiscardCommand: AsyncParsableCommand {
@@ -73,7 +78,7 @@ struct DiscardCommand: AsyncParsableCommand {
         discussion: EngineFlags.commonHelp
     )
     @OptionGroup var flags: ServerFlags
-    func run() async throws { try await flags.serve { DiscardProtocol($0) } }
+    func run() async throws { try await flags.serve("discard") }
 }
 
 struct ChargenCommand: AsyncParsableCommand {
@@ -83,5 +88,23 @@ struct ChargenCommand: AsyncParsableCommand {
         discussion: EngineFlags.commonHelp
     )
     @OptionGroup var flags: ServerFlags
-    func run() async throws { try await flags.serve { ChargenProtocol($0) } }
+    func run() async throws { try await flags.serve("chargen") }
+}
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "A server of any protocol that is linked into this program.",
+        discussion: SpindleProgram.registeredHelp + "\n\n" + EngineFlags.commonHelp
+    )
+    @Option(name: .customLong("protocol"), help: ArgumentHelp("What to serve, as chat:room=hall.", valueName: "name"))
+    var served: String?
+    @OptionGroup var flags: ServerFlags
+
+    func run() async throws { try await flags.serve(nil, chosen: served) }
+}
+
+/// How endpoints are written.
+enum ListenHelp {
+    static let form = "tcp:port=PORT[:interface=ADDRESS-OR-NAME]; serve --help shows what else is linked."
 }

@@ -2,6 +2,21 @@
 
 import Spindle
 
+/// The protocols that the command itself has.
+struct StandardProtocols: Plugin {
+    func register(in registry: inout PluginRegistry) throws {
+        try registry.register(protocol: "echo", summary: "Sends back what it receives (RFC 862).") { _ in
+            { EchoProtocol($0) }
+        }
+        try registry.register(protocol: "discard", summary: "Drops what it receives (RFC 863).") { _ in
+            { DiscardProtocol($0) }
+        }
+        try registry.register(protocol: "chargen", summary: "Sends characters (RFC 864).") { _ in
+            { ChargenProtocol($0) }
+        }
+    }
+}
+
 /// Sends back what comes in.
 final class EchoProtocol: StreamProtocol {
     let transport: any StreamTransport

@@ -3,7 +3,6 @@
 import ArgumentParser
 
 /// The `spindle` command: servers to measure, a load generator, and a look at the machine.
-@main
 struct SpindleCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "spindle",
@@ -14,8 +13,8 @@ struct SpindleCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            EchoCommand.self, DiscardCommand.self, ChargenCommand.self, BenchCommand.self, TuneCommand.self,
-            TopologyCommand.self,
+            EchoCommand.self, DiscardCommand.self, ChargenCommand.self, ServeCommand.self, BenchCommand.self,
+            TuneCommand.self, TopologyCommand.self,
         ]
     )
 }

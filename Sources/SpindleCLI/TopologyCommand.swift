@@ -17,10 +17,10 @@ struct TopologyCommand: AsyncParsableCommand {
     @OptionGroup var engine: EngineFlags
 
     func run() async throws {
-        let configuration = try engine.configuration(environment: Environment.all)
-        if engine.answered(configuration) { return }
+        let settings = try await engine.settings()
+        if engine.answered(settings, json: json) { return }
         let machine = MachineTopology(reading: SystemFiles(root: root))
-        let plan = try CommandFailure.translate { try Placement.plan(configuration.placement, on: machine) }
+        let plan = try CommandFailure.translate { try Placement.plan(settings.engine.placement, on: machine) }
         let drawing = TopologyDrawing(of: machine, placement: plan)
         Console.say(json ? drawing.json.indentedText : String(drawing.text.dropLast()))
     }

@@ -46,20 +46,20 @@ struct TuneCommand: AsyncParsableCommand {
 
     func run() async throws {
         if document { return Console.write(TuningDocument.text) }
-        let configuration = try engine.configuration(environment: Environment.all)
-        if engine.answered(configuration) { return }
+        let settings = try await engine.settings()
+        if engine.answered(settings, json: json) { return }
         guard (1...100).contains(rounds) else {
             throw ValidationError("--rounds: '\(rounds)' is not allowed; allowed is a whole number from 1 to 100")
         }
         guard let time = TimeText.parse(duration), time >= .milliseconds(10) else {
             throw ValidationError("--duration: '\(duration)' is not allowed; allowed is a time from 10ms on, as 1s")
         }
-        let given = try engine.given(environment: Environment.all)
+        try CommandFailure.translate { try SpindleProgram.startLog() }
         let control = RunControl()
         var tuning = TuneRun(
             target: try target(),
-            configuration: configuration,
-            given: given,
+            configuration: settings.engine,
+            given: settings.given,
             duration: time,
             rounds: rounds,
             table: TuneTable(isQuiet: json),

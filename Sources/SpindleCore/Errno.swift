@@ -73,6 +73,7 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
         3: ("ESRCH", "no such process"), 4: ("EINTR", "interrupted by a signal"),
         9: ("EBADF", "bad descriptor"), 11: ("EAGAIN", "would block"), 12: ("ENOMEM", "out of memory"),
         13: ("EACCES", "permission denied"), 17: ("EEXIST", "exists already"), 19: ("ENODEV", "no such device"),
+        20: ("ENOTDIR", "not a folder"), 21: ("EISDIR", "a folder, not a file"),
         22: ("EINVAL", "invalid argument"), 23: ("ENFILE", "the system has too many open files"),
         24: ("EMFILE", "the process has too many open files"), 28: ("ENOSPC", "no space left"),
         32: ("EPIPE", "the peer no longer reads"), 38: ("ENOSYS", "the kernel has no such call"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import SpindleCore
+internal import SpindleSystem
 
 extension Reactor {
     /// Takes what other threads have sent, when the doorbell says that there is something.

@@ -21,7 +21,7 @@ public final class ReactorHandle: Sendable {
     /// The reactor's place in its engine, counted from 0.
     public let index: Int
     let doorbell: Doorbell
-    let inbox: Inbox
+    let inbox: Inbox<InboxJob>
     package let counters: Counters
     package let recorder: TurnRecorder
     /// The bit of the bitmap that stands for the inbox.
@@ -67,7 +67,8 @@ public final class ReactorHandle: Sendable {
         pushed(inbox.push(.closure(job), isLimited: false))
     }
 
-    func pushed(_ result: SubmitResult) -> SubmitResult {
+    func pushed(_ outcome: Inbox<InboxJob>.Outcome) -> SubmitResult {
+        let result = SubmitResult(outcome)
         if result == .sent { ring(inboxBit) }
         return result
     }

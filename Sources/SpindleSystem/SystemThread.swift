@@ -46,6 +46,15 @@ public enum SystemThread {
     /// Lets other threads of this CPU run. sched_yield(2).
     package static func yield() { cl_yield() }
 
+    /// Has writes of the calling thread to a pipe without readers fail with EPIPE instead of ending the process.
+    /// pthread_sigmask(3).
+    package static func blockBrokenPipeSignal() {
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe sigaddset(&signals, SIGPIPE)
+        unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+    }
+
     /// The kernel's number of the calling thread. gettid(2).
     package static var currentID: Int32 { cl_thread_id() }
 

@@ -36,7 +36,7 @@ struct EngineOptionTests {
         "close-timeout": "1ms", "write-progress-timeout": "never", "linger-timeout": "0", "drain-timeout": "1m",
         "idle-spin": "20us", "poll-mode": "true", "events-per-glance": "1", "mail-budget": "12",
         "mailbox-capacity": "64", "inbox-capacity": "9", "descriptor-table": "4096",
-        "urgent-capacity": "8", "blocking-threads": "3", "blocking-queue": "5",
+        "urgent-capacity": "8", "blocking-threads": "3", "blocking-queue": "5", "user": "www-data", "group": "33",
     ]
 
     @Test("every option keeps what it is set to, and nothing else changes", arguments: EngineOption.all.map(\.name))

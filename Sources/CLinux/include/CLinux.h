@@ -36,8 +36,10 @@ int cl_eventfd(void);
 int cl_eventfd_ring(int fd);
 int cl_eventfd_clear(int fd);
 int cl_wait_readable(int fd);
+int cl_wait_writable(int fd);
 int cl_close(int fd);
 int cl_open_null(void);
+ptrdiff_t cl_write(int fd, const void *bytes, size_t count);
 /// The file's first bytes, at most `size` of them: how many, or -errno.
 ptrdiff_t cl_read_file(const char *path, void *buffer, size_t size);
 
@@ -189,6 +191,18 @@ CL_INLINE void cl_prefetch(const void *address) { __builtin_prefetch(address, 0,
 extern _Thread_local void *cl_current_reactor_storage;
 CL_INLINE void *cl_current_reactor(void) { return cl_current_reactor_storage; }
 CL_INLINE void cl_set_current_reactor(void *reactor) { cl_current_reactor_storage = reactor; }
+
+// ---- who the process is (credentials(7): glibc changes every thread, setxid in nptl(7)) ----
+
+int cl_set_users(uint32_t user);
+int cl_set_groups(uint32_t group, const uint32_t *supplementary, size_t count);
+/// Real, effective and saved numbers of user and group, in this order.
+int cl_get_owners(uint32_t numbers[6]);
+/// getpwnam_r(3) and getgrnam_r(3), or by number when `name` is NULL: 1 when found, 0 when not, or -errno.
+int cl_find_user(const char *name, uint32_t *user, uint32_t *group, char *found_name, size_t size);
+int cl_find_group(const char *name, uint32_t *group);
+/// getgrouplist(3): how many groups there are, of which at most `count` are stored.
+int cl_groups_of_user(const char *name, uint32_t group, uint32_t *groups, int count);
 
 // ---- signals (signal-safety(7): the handler only stores a number and writes an eventfd) ----
 

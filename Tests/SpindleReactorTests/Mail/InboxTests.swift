@@ -40,7 +40,7 @@ struct InboxTests {
                 seen.add(number)
                 handle.submit { seen.add(number + 10) }
                 // As another thread would: not on the reactor's own way.
-                _ = inbox.push(.closure { seen.add(number + 20) })
+                _ = inbox.submit(.closure { seen.add(number + 20) })
                 handle.ring(handle.inboxBit)
             }
         }
@@ -125,25 +125,25 @@ struct InboxTests {
 
     @Test("a closed inbox answers that it has stopped, however often it is asked")
     func closedAnswers() {
-        let inbox = Inbox(capacity: 2)
-        #expect(inbox.push(.closure {}) == .sent)
-        #expect(inbox.push(.closure {}) == .sent)
-        #expect(inbox.push(.closure {}) == .full)
+        let inbox = Inbox<InboxJob>(capacity: 2)
+        #expect(inbox.submit(.closure {}) == .sent)
+        #expect(inbox.submit(.closure {}) == .sent)
+        #expect(inbox.submit(.closure {}) == .full)
         #expect(inbox.close().count == 2)
-        for _ in 0..<5 { #expect(inbox.push(.closure {}) == .stopped) }
+        for _ in 0..<5 { #expect(inbox.submit(.closure {}) == .stopped) }
         #expect(inbox.takeAll().isEmpty)
         #expect(inbox.close().isEmpty)
-        #expect(inbox.push(.closure {}) == .stopped)
+        #expect(inbox.submit(.closure {}) == .stopped)
     }
 
     @Test("jobs that are dropped with the inbox give up what they hold")
     func droppedJobs() {
         let live = LiveCount()
         do {
-            let inbox = Inbox(capacity: 10)
+            let inbox = Inbox<InboxJob>(capacity: 10)
             for _ in 0..<5 {
                 let tracked = Tracked(live)
-                #expect(inbox.push(.closure { withExtendedLifetime(tracked) {} }) == .sent)
+                #expect(inbox.submit(.closure { withExtendedLifetime(tracked) {} }) == .sent)
             }
             #expect(live.value == 5)
         }
@@ -153,14 +153,14 @@ struct InboxTests {
     @Test("pushed from four threads and closed meanwhile, each job runs, is reported, or was refused")
     func closedWhilePushed() async {
         for capacity in [7, 1 << 20] {
-            let inbox = Inbox(capacity: capacity)
+            let inbox = Inbox<InboxJob>(capacity: capacity)
             let (accepted, ran, dropped) = (Count(), Count(), Count())
             let live = LiveCount()
             await onThreads(5) { thread in
                 if thread < 4 {
                     while true {
                         let tracked = Tracked(live)
-                        let answer = inbox.push(.closure { withExtendedLifetime(tracked) { ran.increment() } })
+                        let answer = inbox.submit(.closure { withExtendedLifetime(tracked) { ran.increment() } })
                         if answer == .sent { accepted.increment() }
                         if answer == .stopped { return }
                         if answer == .full { SystemThread.yield() }
@@ -172,7 +172,7 @@ struct InboxTests {
             }
             #expect(accepted.value == ran.value + dropped.value)
             #expect(live.value == 0)
-            #expect(inbox.push(.closure {}) == .stopped)
+            #expect(inbox.submit(.closure {}) == .stopped)
         }
     }
 
@@ -211,4 +211,8 @@ final class Count: Sendable {
     var value: Int { count.load(ordering: .acquiring) }
     func increment() { add(1) }
     func add(_ amount: Int) { count.add(amount, ordering: .acquiringAndReleasing) }
+}
+
+extension Inbox<InboxJob> {
+    fileprivate func submit(_ job: InboxJob) -> SubmitResult { SubmitResult(push(job)) }
 }

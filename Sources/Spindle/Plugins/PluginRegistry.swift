@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SpindleCore
+public import SpindleReactor
+
+/// Makes the protocol of a connection, on its reactor; nil refuses the connection.
+public typealias ProtocolBuilder = @Sendable (any StreamTransport) throws -> (any StreamProtocol)?
+
+/// Serves one connection by a task on its reactor, as `Engine.serve` takes it.
+public typealias ConnectionHandler = nonisolated(nonsending) @Sendable (StreamConnection) async throws -> Void
+
+/// What a package adds to programs that link it: names for its protocols, wrappers and endpoints.
+///
+///     public struct Chat: Plugin {
+///         public init() {}
+///         public func register(in registry: inout PluginRegistry) throws {
+///             try registry.register(protocol: "chat", summary: "A room for everybody.") { arguments in
+///                 let room = arguments.take("room") ?? "hall"
+///                 return { ChatProtocol($0, room: room) }
+///             }
+///         }
+///     }
+public protocol Plugin: Sendable {
+    /// Registers every name.
+    func register(in registry: inout PluginRegistry) throws
+}
+
+/// What can be named in text: endpoints, wrappers around protocols, and protocols. A value; made once, at the start.
+///
+/// Swift links at compile time, and runs nothing of a package by itself: a program names the plugins that it links.
+public struct PluginRegistry: Sendable {
+    /// What something registered is.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// Where to listen: `tcp`.
+        case endpoint
+        /// What stands before an endpoint and around the protocol: `proxy`.
+        case wrapper
+        /// What a server says: `echo`.
+        case `protocol`
+    }
+
+    /// Something registered, for help.
+    public struct Entry: Sendable {
+        /// What it is.
+        public let kind: Kind
+        /// How it is named.
+        public let name: String
+        /// One sentence, with the arguments that it takes.
+        public let summary: String
+    }
+
+    /// Listens with an engine.
+    public typealias Listen = @Sendable (Engine, @escaping ProtocolBuilder) throws -> Listener
+    /// Makes the wrapper of one connection.
+    public typealias Wrap = @Sendable (any StreamTransport) throws -> any StreamWrapper
+    /// Reads arguments and makes what they describe.
+    public typealias Maker<Product> = @Sendable (inout PluginArguments) throws -> Product
+
+    /// In the order of registration.
+    public private(set) var entries: [Entry] = []
+    private var endpoints: [String: Maker<Listen>] = [:]
+    private var wrappers: [String: Maker<Wrap>] = [:]
+    private var protocols: [String: Maker<ServedProtocol>] = [:]
+
+    /// A registry with the engine's own endpoints: `tcp`.
+    public init() {
+        do { try register(endpoint: "tcp", summary: TCPEndpoint.summary, TCPEndpoint.make) } catch {
+            preconditionFailure("the first name is taken: \(error)")
+        }
+    }
+
+    /// Adds what a plugin registers; nothing of it when one of its names is refused.
+    public mutating func add(_ plugin: some Plugin) throws {
+        var copy = self
+        try plugin.register(in: &copy)
+        self = copy
+    }
+
+    /// Adds a kind of endpoint.
+    ///
+    /// - Parameter make: Reads the arguments, without touching the system; what it returns listens.
+    /// - Throws: `PluginError` when an endpoint or wrapper has the name, or it is none.
+    public mutating func register(endpoint name: String, summary: String, _ make: @escaping Maker<Listen>) throws {
+        try add(Entry(kind: .endpoint, name: name, summary: summary))
+        endpoints[name] = make
+    }
+
+    /// Adds a wrapper: `name:tcp:port=80` puts it around the protocols of that endpoint.
+    ///
+    /// - Throws: `PluginError` when an endpoint or wrapper has the name, or it is none.
+    public mutating func register(wrapper name: String, summary: String, _ make: @escaping Maker<Wrap>) throws {
+        try add(Entry(kind: .wrapper, name: name, summary: summary))
+        wrappers[name] = make
+    }
+
+    /// Adds a protocol of callbacks.
+    ///
+    /// - Throws: `PluginError` when a protocol has the name, or it is none.
+    public mutating func register(
+        protocol name: String,
+        summary: String,
+        _ make: @escaping Maker<ProtocolBuilder>
+    ) throws {
+        try add(Entry(kind: .protocol, name: name, summary: summary))
+        protocols[name] = { arguments in ServedProtocol(build: try make(&arguments), isWrappable: true) }
+    }
+
+    /// Adds a protocol that is a task per connection. Wrappers go around callbacks only.
+    ///
+    /// - Throws: `PluginError` when a protocol has the name, or it is none.
+    public mutating func register(
+        handler name: String,
+        summary: String,
+        _ make: @escaping Maker<ConnectionHandler>
+    ) throws {
+        try add(Entry(kind: .protocol, name: name, summary: summary))
+        protocols[name] = { arguments in
+            let handler = try make(&arguments)
+            return ServedProtocol(build: { HandlerProtocol($0, handler) }, isWrappable: false)
+        }
+    }
+
+    private mutating func add(_ entry: Entry) throws(PluginError) {
+        let isName = entry.name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): true
+            default: false
+            }
+        }
+        guard isName, !entry.name.isEmpty else {
+            throw PluginError("'\(entry.name)' is no name: small letters, digits and dashes")
+        }
+        // Endpoints and wrappers stand in the same text.
+        let rivals = entries.filter { ($0.kind == .protocol) == (entry.kind == .protocol) && $0.name == entry.name }
+        if let rival = rivals.first {
+            throw PluginError("two plugins want the name '\(entry.name)': there is \(rival.kind.rawValue) \(rival.name)")
+        }
+        entries.append(entry)
+    }
+
+    /// The protocol that a text names: `chat`, `chat:room=hall`.
+    ///
+    /// - Throws: `PluginError`, or what the plugin throws about its arguments.
+    public func makeProtocol(_ text: String) throws -> ServedProtocol {
+        let parsed = try PluginText(parsing: text)
+        guard parsed.parts.count == 1 else {
+            throw PluginError("'\(text)': a protocol is one name with arguments, as chat:room=hall")
+        }
+        return try make(parsed.parts[0], protocols, .protocol)
+    }
+
+    /// The endpoint that a text names: `tcp:port=80`, `proxy:tcp:port=80`. Nothing listens yet.
+    ///
+    /// - Throws: `PluginError`, or what the plugin throws about its arguments.
+    public func makeEndpoint(_ text: String) throws -> Endpoint {
+        let parsed = try PluginText(parsing: text)
+        let wraps = try parsed.parts.dropLast().map { try make($0, wrappers, .wrapper) }
+        let listen = try make(parsed.parts[parsed.parts.count - 1], endpoints, .endpoint)
+        return Endpoint(text: parsed, wraps: wraps, listen: listen)
+    }
+
+    private func make<Product>(
+        _ part: PluginText.Part,
+        _ makers: [String: Maker<Product>],
+        _ kind: Kind
+    ) throws -> Product {
+        guard let maker = makers[part.name] else {
+            let ofKind = entries.filter { $0.kind == kind }
+            // An endpoint's summary is how it is written.
+            let there = ofKind.map { kind == .endpoint ? $0.summary : $0.name }.joined(separator: ", ")
+            throw PluginError(
+                "there is no \(kind.rawValue) '\(part.name)'; linked \(there.isEmpty ? "is none" : "are: \(there)")"
+                    + NearName.hint(part.name, among: ofKind.map(\.name))
+            )
+        }
+        var arguments = PluginArguments(part)
+        let product = try maker(&arguments)
+        try arguments.finish()
+        return product
+    }
+}
+
+/// A protocol that a text named, with its arguments.
+public struct ServedProtocol: Sendable {
+    let build: ProtocolBuilder
+    /// False for a task per connection.
+    let isWrappable: Bool
+}
+
+/// Where a text says to listen.
+public struct Endpoint: Sendable {
+    /// The text, taken apart.
+    public let text: PluginText
+    let wraps: [PluginRegistry.Wrap]
+    let listen: PluginRegistry.Listen
+
+    /// Listens with every reactor of `engine`.
+    ///
+    /// - Throws: `ListenError` when the address can't be had, `PluginError` when wrappers were to go around a task.
+    @discardableResult
+    public func listen(with engine: Engine, _ served: ServedProtocol) throws -> Listener {
+        guard wraps.isEmpty || served.isWrappable else {
+            throw PluginError("'\(text)': wrappers go around protocols of callbacks, and this one is a task")
+        }
+        // The leftmost is the nearest to the protocol.
+        let build = wraps.reduce(served.build) { Endpoint.wrap($0, $1) }
+        return try listen(engine, build)
+    }
+
+    private static func wrap(
+        _ build: @escaping ProtocolBuilder,
+        _ makeWrapper: @escaping PluginRegistry.Wrap
+    ) -> ProtocolBuilder {
+        { transport in
+            let wrapper = try makeWrapper(transport)
+            guard let inner = try build(wrapper) else { return nil }
+            wrapper.inner = inner
+            return wrapper
+        }
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Stands between a connection and its protocol: a protocol for the one, the transport of the other.
+///
+/// Everything is handed on unless a wrapper does it itself: `dataReceived` to change or look at what comes in, `write`
+/// to change or look at what goes out. One object per connection, on its reactor's thread.
+///
+///     final class Shouting: StreamWrapper {
+///         let transport: any StreamTransport
+///         var inner: (any StreamProtocol)?
+///         init(_ transport: any StreamTransport) { self.transport = transport }
+///         func write(_ bytes: Span<UInt8>) { transport.write(uppercased(bytes)) }
+///     }
+public protocol StreamWrapper: StreamProtocol, StreamTransport where Failure == any Error {
+    /// The protocol above; set by whoever puts the two together, before `connectionMade`.
+    ///
+    /// A wrapper with a `connectionLost` of its own sets it to nil there: the two hold each other.
+    var inner: (any StreamProtocol)? { get set }
+}
+
+extension StreamWrapper {
+    /// Handed on.
+    public func connectionMade() throws { try inner?.connectionMade() }
+    /// Handed on.
+    public func dataReceived(_ bytes: Span<UInt8>) throws {
+        if let error = inner?._deliver(bytes) { throw error }
+    }
+    /// Handed on.
+    public func readConnectionLost() throws { try inner?.readConnectionLost() }
+    /// Handed on.
+    public func writeConnectionLost() throws { try inner?.writeConnectionLost() }
+    /// Handed on.
+    public func highWatermarkReached() throws { try inner?.highWatermarkReached() }
+    /// Handed on.
+    public func lowWatermarkReached() throws { try inner?.lowWatermarkReached() }
+    /// Handed on.
+    public func writeDrained() throws { try inner?.writeDrained() }
+    /// Handed on.
+    public func idleTimeoutExpired() throws { try inner?.idleTimeoutExpired() }
+    /// Handed on; the protocol is let go of.
+    public func connectionLost(_ reason: DisconnectReason) throws {
+        defer { inner = nil }
+        try inner?.connectionLost(reason)
+    }
+}
+
+extension StreamWrapper {
+    /// Of the connection.
+    public var peerAddress: SocketAddress { transport.peerAddress }
+    /// Of the connection.
+    public var localAddress: SocketAddress { transport.localAddress }
+    /// Of the connection.
+    public var connectionNumber: UInt64 { transport.connectionNumber }
+    /// Of the connection.
+    public var bufferedByteCount: Int { transport.bufferedByteCount }
+    /// Of the connection.
+    public var isWritable: Bool { transport.isWritable }
+    /// Handed on.
+    public func write(_ bytes: Span<UInt8>) { transport.write(bytes) }
+    /// As `write` of a span: a wrapper that changes what goes out has to change one of them only.
+    public func write(_ chunk: ByteChunk) { write(chunk.bytes) }
+    /// Handed on.
+    public func loseConnection() { transport.loseConnection() }
+    /// Handed on.
+    public func abortConnection() { transport.abortConnection() }
+    /// Handed on.
+    public func loseWriteConnection() { transport.loseWriteConnection() }
+    /// Handed on.
+    public func pauseProducing() { transport.pauseProducing() }
+    /// Handed on.
+    public func resumeProducing() { transport.resumeProducing() }
+    /// Handed on.
+    @discardableResult
+    public func setIdleTimeout(_ timeout: Duration?) -> Duration? { transport.setIdleTimeout(timeout) }
+    /// Of the connection.
+    public var noDelay: Bool {
+        get { transport.noDelay }
+        set { transport.noDelay = newValue }
+    }
+    /// Of the connection.
+    public var keepAlive: Bool {
+        get { transport.keepAlive }
+        set { transport.keepAlive = newValue }
+    }
+}
