@@ -89,7 +89,7 @@ let package = Package(
         layer(
             "SpindleService",
             [
-                "SpindleCore", "SpindleSystem", "SpindleTopology", "Spindle", lifecycle, logging, configuration, yaml,
+                "Spindle", "SpindleSystem", "SpindleTopology", lifecycle, logging, configuration, yaml,
             ]
         ),
         layer("SpindleDeferred", ["SpindleCore", "SpindleReactor"]),
@@ -123,7 +123,10 @@ let package = Package(
         example("Greeter"),
         example("Plugin", ["SpindleCLI"]),
         tests("ExampleTests", ["GreeterExample", "SpindleTesting"]),
-        tests("SpindleServiceTests", ["SpindleService", "Spindle", "SpindleSystem", lifecycle, logging, configuration]),
+        tests(
+            "SpindleServiceTests",
+            ["SpindleService", "Spindle", "SpindleSystem", lifecycle, logging, configuration]
+        ),
         tests("SpindleCoreTests", ["SpindleCore"]),
         .target(name: "CSandbox", path: "Tests/CSandbox"),
         tests("SpindleSystemTests", ["SpindleSystem", "SpindleCore", "CSandbox"]),
@@ -172,7 +175,9 @@ let package = Package(
 // `make tsan` builds what it looks at: the engine. Everything else takes as long again.
 if Context.environment["SPINDLE_ENGINE_ONLY"] != nil {
     package.targets.removeAll { target in
-        ["SpindleCLI", "SpindleMain", "SpindleLoad", "Example", "SimulationHunt", "Service"].contains { target.name.contains($0) }
+        ["SpindleCLI", "SpindleMain", "SpindleLoad", "Example", "SimulationHunt", "Service"].contains {
+            target.name.contains($0)
+        }
     }
     package.products.removeAll { ["spindle", "SpindleCLI", "SpindleService"].contains($0.name) }
 }

@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/filter.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
@@ -15,7 +14,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -361,45 +359,3 @@ int cl_restore_signal(int signal) {
 }
 
 void cl_forget_signal_descriptor(void) { atomic_store(&signal_event_fd, -1); }
-// ---- who the process is ----
-
-int cl_set_users(uint32_t user) { return RESULT(setresuid(user, user, user)); }
-
-int cl_set_groups(uint32_t group, const uint32_t *supplementary, size_t count) {
-    _Static_assert(sizeof(gid_t) == sizeof(uint32_t), "gid_t differs");
-    if (setgroups(count, supplementary) < 0) return -errno;
-    return RESULT(setresgid(group, group, group));
-}
-
-int cl_get_owners(uint32_t numbers[6]) {
-    if (getresuid(&numbers[0], &numbers[1], &numbers[2]) < 0) return -errno;
-    return RESULT(getresgid(&numbers[3], &numbers[4], &numbers[5]));
-}
-
-int cl_find_user(const char *name, uint32_t *user, uint32_t *group, char *found_name, size_t size) {
-    char buffer[1 << 14];
-    struct passwd entry, *found = NULL;
-    int code = name ? getpwnam_r(name, &entry, buffer, sizeof buffer, &found)
-                    : getpwuid_r(*user, &entry, buffer, sizeof buffer, &found);
-    if (!found) return code == ENOENT || code == ESRCH ? 0 : -code;
-    if (strlen(entry.pw_name) >= size) return -ENAMETOOLONG;
-    strcpy(found_name, entry.pw_name);
-    *user = entry.pw_uid;
-    *group = entry.pw_gid;
-    return 1;
-}
-
-int cl_find_group(const char *name, uint32_t *group) {
-    char buffer[1 << 16];
-    struct group entry, *found = NULL;
-    int code = getgrnam_r(name, &entry, buffer, sizeof buffer, &found);
-    if (!found) return code == ENOENT || code == ESRCH ? 0 : -code;
-    *group = entry.gr_gid;
-    return 1;
-}
-
-int cl_groups_of_user(const char *name, uint32_t group, uint32_t *groups, int count) {
-    getgrouplist(name, group, groups, &count);
-    return count;
-}
-

@@ -9,20 +9,22 @@ extension StreamTransport {
     ///
     /// It costs an allocation or two: make it where something is to be said, or keep it in the protocol object.
     public func logger(label: String = "spindle") -> Logger {
-        Logger(label: label, about: self, of: Reactor.current?.index)
+        Logger(label, reactor: Reactor.current?.index, connection: connectionNumber, peer: peerAddress)
     }
 }
 
 extension StreamConnection {
     /// A logger whose lines say whom they are about: reactor, connection number and peer. On the reactor's thread.
-    public func logger(label: String = "spindle") -> Logger { connection.logger(label: label) }
+    public func logger(label: String = "spindle") -> Logger {
+        Logger(label, reactor: reactor.index, connection: connectionNumber, peer: peerAddress)
+    }
 }
 
 extension Logger {
-    fileprivate init(label: String, about transport: some StreamTransport, of reactor: Int?) {
+    fileprivate init(_ label: String, reactor: Int?, connection: UInt64, peer: SocketAddress) {
         self.init(label: label)
         if let reactor { self[metadataKey: "reactor"] = "\(reactor)" }
-        self[metadataKey: "connection"] = "\(transport.connectionNumber)"
-        self[metadataKey: "peer"] = "\(transport.peerAddress)"
+        self[metadataKey: "connection"] = "\(connection)"
+        self[metadataKey: "peer"] = "\(peer)"
     }
 }

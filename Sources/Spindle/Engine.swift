@@ -49,8 +49,8 @@ public final class Engine: Sendable {
     ///     program has bootstrapped it otherwise. `SilentLog` drops it.
     ///   - machine: The machine to plan for; nil reads /sys and /proc.
     ///   - placement: A plan made before, instead of one from the configuration's request.
-    /// - Throws: `OptionError` when limits contradict each other or there is no such user, `PlacementError` when the request doesn't fit the
-    ///   machine.
+    /// - Throws: `OptionError` when limits contradict each other or there is no such user, `PlacementError` when the
+    ///   request doesn't fit the machine.
     public init(
         _ configuration: EngineConfiguration = EngineConfiguration(),
         driver drivers: any DriverProvider = EpollDrivers(),

@@ -35,6 +35,9 @@ public struct EngineConfiguration: Sendable, Equatable {
     /// doubles it otherwise, and accept(2) waits for that. At most RLIMIT_NOFILE is used.
     public var descriptorTableSize = 1 << 16
     /// Whom the process becomes at the start, once listeners are bound: a user's name or number; nil: nobody else.
+    ///
+    /// Every thread changes, and for good: what is bound after the start does without root. Use the blocking `run` on
+    /// the first thread: an asynchronous `main` ends that thread, and ps(1) shows its old owner ever after.
     public var user: String?
     /// With `user`: its group's name or number; nil is the user's own.
     public var group: String?

@@ -80,7 +80,8 @@ struct EngineFlags: ParsableArguments {
 
     /// Every flag.
     static var fullHelp: String {
-        "Engine flags; each may also be set as SPINDLE_NAME, and by its name in the file of --config.\n" + help(EngineOption.all, full: true)
+        "Engine flags; each may also be set as SPINDLE_NAME, and by its name in the file of --config.\n"
+            + help(EngineOption.all, full: true)
     }
 
     private static func help(_ options: [EngineOption], full: Bool) -> String {

@@ -38,7 +38,9 @@ struct ServerFlags: ParsableArguments {
         ]
         let others = given.reduce(into: [:]) { $0[$1.0.name] = $1.1 }
         let all = try await engine.settings(others: others)
-        let settings = try CommandFailure.translate { try ServerSettings(all, protocol: name) }
+        let settings = try CommandFailure.translate {
+            try ServerSettings(all, protocol: name, registry: SpindleProgram.linked)
+        }
         if engine.answered(all, with: ServerSetting.allCases.filter { name == nil || $0 != .protocol }, json: json) {
             return
         }

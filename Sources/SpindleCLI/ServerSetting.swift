@@ -2,7 +2,6 @@
 
 import Spindle
 import SpindleService
-import SpindleSystem
 
 /// What can be set about a server besides its engine: by flag, variable or file, under the same name.
 enum ServerSetting: String, CaseIterable {
@@ -38,9 +37,10 @@ struct ServerSettings {
     let logFormat: LogFormat
     let logQueue: Int
 
-    /// - Parameter name: The protocol, where the command decides; nil asks the settings.
-    init(_ settings: Settings, protocol name: String?) throws {
-        let registry = SpindleProgram.registry.withLock { $0 }
+    /// - Parameters:
+    ///   - name: The protocol, where the command decides; nil asks the settings.
+    ///   - registry: What endpoints and protocols there are.
+    init(_ settings: Settings, protocol name: String?, registry: PluginRegistry) throws {
         func refuse(_ setting: ServerSetting, _ allowed: String) -> SettingsFailure {
             settings.refusal(of: setting.name, given: settings.text(setting), allowed: allowed)
         }

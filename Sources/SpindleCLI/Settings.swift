@@ -72,8 +72,9 @@ struct Settings {
     /// `…_SERVICE_HOST`, `…_SERVICE_PORT`, `…_PORT`, `…_PORT_80_TCP_ADDR`: what Kubernetes sets in each container.
     private static func isServiceVariable(_ name: String) -> Bool {
         let words = name.split(separator: "_")
-        guard let port = words.lastIndex(of: "PORT") ?? words.lastIndex(of: "HOST") else { return false }
-        return words[..<port].last == "SERVICE" || port == words.count - 1 || words[port + 1].allSatisfy(\.isNumber)
+        if name.hasSuffix("_SERVICE_HOST") || name.contains("_SERVICE_PORT") { return true }
+        guard let port = words.firstIndex(of: "PORT") else { return false }
+        return port == words.count - 1 || words[port + 1].allSatisfy(\.isNumber)
     }
 
     /// A setting of a server as text, its default when nobody said anything.

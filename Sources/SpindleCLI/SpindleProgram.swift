@@ -14,7 +14,8 @@ import SpindleSystem
 ///     SpindleProgram.main(plugins: [Chat()])
 public enum SpindleProgram {
     /// What can be named in text.
-    static let registry = Guarded(PluginRegistry())
+    static var linked: PluginRegistry { registry.withLock { $0 } }
+    private static let registry = Guarded(PluginRegistry())
 
     /// Writes the log of every command; what comes before a command has said how is kept.
     static let log: LogWriter = {
@@ -66,7 +67,7 @@ public enum SpindleProgram {
 
     /// What is registered, for help.
     static var registeredHelp: String {
-        let entries = registry.withLock(\.entries)
+        let entries = linked.entries
         let lines = PluginRegistry.Kind.allCases.flatMap { kind -> [String] in
             let ofKind = entries.filter { $0.kind == kind }
             guard !ofKind.isEmpty else { return [] }

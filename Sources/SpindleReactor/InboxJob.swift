@@ -3,11 +3,16 @@
 internal import SpindleSystem
 
 /// What a reactor is to run, from other threads.
-enum InboxJob {
-    /// A submitted closure.
-    case closure(@Sendable () throws -> Void)
-    /// A Swift task that can go on there. Never refused but by an inbox that is closed.
-    case task(UnownedJob)
+final class InboxJob: InboxNode {
+    enum Work {
+        /// A submitted closure.
+        case closure(@Sendable () throws -> Void)
+        /// A Swift task that can go on there. Never refused but by an inbox that is closed.
+        case task(UnownedJob)
+    }
+
+    let work: Work
+    init(_ work: Work) { self.work = work }
 }
 
 extension SubmitResult {

@@ -109,15 +109,19 @@ extension Reactor {
             _ = doorbell.ring(handle.inboxBit)
             return
         }
-        var taken = handle.inbox.takeAll()
-        if strikes(.reversedInbox) { taken.reverse() }
-        look.taken += taken.count
-        counters.add(.inboxJobs, taken.count)
-        for job in taken {
-            switch job {
-            case .closure(let closure): jobs.foreign.append(closure)
-            case .task(let task): tasks.append(task)
-            }
+        var reversed: [InboxJob] = []
+        let taken = handle.inbox.takeAll { job in
+            if strikes(.reversedInbox) { reversed.append(job) } else { take(job) }
+        }
+        for job in reversed.reversed() { take(job) }
+        look.taken += taken
+        counters.add(.inboxJobs, taken)
+    }
+
+    private func take(_ job: InboxJob) {
+        switch job.work {
+        case .closure(let closure): jobs.foreign.append(closure)
+        case .task(let task): tasks.append(task)
         }
     }
 

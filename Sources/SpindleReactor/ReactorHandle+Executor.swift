@@ -13,7 +13,7 @@ extension ReactorHandle: SerialExecutor, TaskExecutor {
     public func enqueue(_ job: consuming ExecutorJob) {
         let task = UnownedJob(job)
         if Reactor.append(task, to: self) { return }
-        if pushed(inbox.push(.task(task), isLimited: false)) == .stopped { lateTasks.enqueue(task, of: self) }
+        if pushed(inbox.push(InboxJob(.task(task)), isLimited: false)) == .stopped { lateTasks.enqueue(task, of: self) }
     }
 
     /// The reactor as an executor: what the runtime compares to see that no hop is needed.

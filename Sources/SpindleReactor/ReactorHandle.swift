@@ -58,13 +58,13 @@ public final class ReactorHandle: Sendable {
             reactor.callSoon(job)
             return .sent
         }
-        return pushed(inbox.push(.closure(job)))
+        return pushed(inbox.push(InboxJob(.closure(job))))
     }
 
     /// As `submit`, but never `.full`: for what an engine has to do with its reactors.
     @discardableResult
     package func submitAlways(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
-        pushed(inbox.push(.closure(job), isLimited: false))
+        pushed(inbox.push(InboxJob(.closure(job)), isLimited: false))
     }
 
     func pushed(_ outcome: Inbox<InboxJob>.Outcome) -> SubmitResult {
@@ -130,8 +130,8 @@ public final class ReactorHandle: Sendable {
 
     func closeInbox() {
         var dropped = 0
-        for job in inbox.close() {
-            switch job {
+        inbox.close { job in
+            switch job.work {
             case .closure: dropped += 1
             case .task(let task): lateTasks.enqueue(task, of: self)
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
 internal import Logging
+internal import SpindleSystem
 internal import SpindleTopology
 
 /// How a `LogWriter` writes its lines.
@@ -29,7 +29,7 @@ struct LogLine: Sendable {
     /// The line with its newline. Control characters are escaped: what a peer sent begins no line of its own.
     func text(_ format: LogFormat) -> String {
         switch format {
-        case .text: "\(time) \(level) \(label)\(pairs): \(LogLine.oneLine(message))\n"
+        case .text: "\(WallClock.text(microseconds)) \(level) \(label)\(pairs): \(LogLine.oneLine(message))\n"
         case .json: json.compactText + "\n"
         }
     }
@@ -45,7 +45,8 @@ struct LogLine: Sendable {
 
     private var json: JSONValue {
         var members: [JSONValue.Member] = [
-            .init("time", .string(time)), .init("level", .string("\(level)")), .init("label", .string(label)),
+            .init("time", .string(WallClock.text(microseconds))), .init("level", .string("\(level)")),
+            .init("label", .string(label)),
         ]
         for key in LogLine.identity {
             guard let value = metadata[key] else { continue }
@@ -65,21 +66,6 @@ struct LogLine: Sendable {
         case .dictionary(let values):
             .object(values.sorted { $0.key < $1.key }.map { JSONValue.Member($0.key, json($0.value)) })
         }
-    }
-
-    /// RFC 3339, in UTC.
-    private var time: String {
-        var seconds = time_t(microseconds / 1_000_000)
-        var parts = unsafe tm()
-        unsafe gmtime_r(&seconds, &parts)
-        func digits(_ number: Int64, _ count: Int) -> String {
-            let text = String(number)
-            return String(repeating: "0", count: max(0, count - text.count)) + text
-        }
-        let date = unsafe [digits(Int64(parts.tm_year) + 1900, 4)] + [parts.tm_mon + 1, parts.tm_mday].map { digits(Int64($0), 2) }
-        let clock = unsafe [parts.tm_hour, parts.tm_min, parts.tm_sec].map { digits(Int64($0), 2) }
-        return date.joined(separator: "-") + "T" + clock.joined(separator: ":")
-            + ".\(digits(microseconds % 1_000_000, 6))Z"
     }
 
     private static func oneLine(_ text: String) -> String {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
 public import Logging
-public import SpindleCore
+public import Spindle
 internal import SpindleSystem
 internal import Synchronization
 
@@ -21,7 +20,12 @@ public final class LogWriter: Sendable {
         var isDone = false
     }
 
-    private let queue: Inbox<LogLine>
+    private final class Waiting: InboxNode {
+        let line: LogLine
+        init(_ line: LogLine) { self.line = line }
+    }
+
+    private let queue: Inbox<Waiting>
     private let event: EventDescriptor
     private let state = Monitor(State())
     private let level = Atomic<Int>(LogWriter.rank(.debug))
@@ -55,6 +59,16 @@ public final class LogWriter: Sendable {
     /// A handler for `LoggingSystem.bootstrap`, or for a single `Logger`.
     @Sendable public func handler(label: String) -> any LogHandler { Handler(writer: self, label: label) }
 
+    /// The same, for programs that bootstrap with a metadata provider.
+    @Sendable public func providingHandler(
+        label: String,
+        metadataProvider: Logger.MetadataProvider?
+    ) -> any LogHandler {
+        var handler = Handler(writer: self, label: label)
+        handler.metadataProvider = metadataProvider
+        return handler
+    }
+
     /// Begins to write: first what was kept, as far as it is not below `level`. A second call changes nothing.
     ///
     /// - Parameters:
@@ -74,10 +88,10 @@ public final class LogWriter: Sendable {
         try SystemThread.start(name: "spindle-log") { [self] in
             SystemThread.blockBrokenPipeSignal()
             while !isEnding.load(ordering: .acquiring) {
-                write(queue.takeAll())
+                write(take())
                 event.wait()
             }
-            write(queue.close())
+            write(close())
             state.changeForAll { $0.isDone = true }
         }
         state.changeForAll { $0.hasStarted = true }
@@ -92,7 +106,7 @@ public final class LogWriter: Sendable {
     @discardableResult
     public func stop(within time: Duration = .seconds(1)) -> Bool {
         guard state.withLock({ $0.hasStarted }) else {
-            write(queue.close())
+            write(close())
             return true
         }
         isEnding.store(true, ordering: .releasing)
@@ -103,11 +117,23 @@ public final class LogWriter: Sendable {
 
     /// From any thread; never waits, but for after the stop.
     func take(_ line: LogLine) {
-        switch queue.push(line) {
+        switch queue.push(Waiting(line)) {
         case .pushed(let wasEmpty): if wasEmpty { event.ring() }
         case .full: dropped.add(1, ordering: .relaxed)
         case .closed: write([line])
         }
+    }
+
+    private func take() -> [LogLine] {
+        var lines: [LogLine] = []
+        queue.takeAll { lines.append($0.line) }
+        return lines
+    }
+
+    private func close() -> [LogLine] {
+        var lines: [LogLine] = []
+        queue.close { lines.append($0.line) }
+        return lines
     }
 
     /// Some 64 KiB at a time, so that a reader sees the first before the last is formatted.
@@ -138,7 +164,7 @@ public final class LogWriter: Sendable {
         lost.add(count, ordering: .relaxed)
         let message = "\(count) lines were dropped: \(capacity) waited to be written already"
         var line = LogLine(
-            microseconds: LogWriter.now,
+            microseconds: WallClock.now(),
             level: .warning,
             label: "log",
             message: message,
@@ -146,13 +172,6 @@ public final class LogWriter: Sendable {
         )
         line.followsWriter = false
         return [line]
-    }
-
-    /// Microseconds since 1970. clock_gettime(2).
-    static var now: Int64 {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 
     private static let levels = Logger.Level.allCases.sorted()
@@ -190,7 +209,7 @@ extension LogWriter {
             if let given = event.metadata { all.merge(given) { $1 } }
             if let error = event.error { all["error"] = "\(error)" }
             var line = LogLine(
-                microseconds: LogWriter.now,
+                microseconds: WallClock.now(),
                 level: event.level,
                 label: label,
                 message: "\(event.message)",

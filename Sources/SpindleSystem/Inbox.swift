@@ -2,12 +2,21 @@
 
 public import Synchronization
 
-/// Values for one thread from many: first in first out.
+/// A value of an `Inbox`: subclass it with what is to be sent.
+///
+/// A base class and no generic node: a generic class takes its fields apart by witness when it is freed.
+@safe open class InboxNode {
+    @usableFromInline var next: Unmanaged<InboxNode>?
+    /// Not in any inbox yet.
+    @inlinable public init() {}
+}
+
+/// Nodes for one thread from many: first in first out.
 ///
 /// A lock-free stack that the consumer takes whole and turns around; since nobody pops a single value there is no
 /// ABA, and a producer that is preempted in the middle blocks nobody.
 // Sendable: the head is atomic; a node belongs to its producer until it is pushed and to the consumer after.
-@usableFromInline @safe package final class Inbox<Element>: @unchecked Sendable {
+@usableFromInline @safe package final class Inbox<Node: InboxNode>: @unchecked Sendable {
     /// What became of a value.
     @usableFromInline package enum Outcome {
         /// It waits; `wasEmpty` when it is the first that does.
@@ -16,12 +25,6 @@ public import Synchronization
         case full
         /// Nobody takes values any more.
         case closed
-    }
-
-    @usableFromInline @safe final class Node {
-        @usableFromInline let element: Element
-        @usableFromInline var next: Unmanaged<Node>?
-        @inlinable init(_ element: Element) { self.element = element }
     }
 
     @usableFromInline let head = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
@@ -42,24 +45,23 @@ public import Synchronization
     /// What the head points to once nobody takes values any more: no node lies there.
     @inlinable static var closed: UnsafeMutableRawPointer? { unsafe UnsafeMutableRawPointer(bitPattern: 1) }
 
-    /// Adds a value; `.full` when `capacity` wait, unless it is one of the few that must get through. From any thread.
-    @inlinable package func push(_ element: Element, isLimited: Bool = true) -> Outcome {
+    /// Adds a node; `.full` when `capacity` wait, unless it is one of the few that must get through. From any thread.
+    @inlinable package func push(_ node: Node, isLimited: Bool = true) -> Outcome {
         guard waiting.add(1, ordering: .relaxed).newValue <= limit.load(ordering: .relaxed) || !isLimited else {
             waiting.subtract(1, ordering: .relaxed)
             return unsafe head.load(ordering: .relaxed) == Inbox.closed ? .closed : .full
         }
-        let node = Node(element)
         // The stack's own reference; `take` gives it up.
-        let pointer = unsafe Unmanaged.passRetained(node).toOpaque()
+        let pointer = unsafe Unmanaged.passRetained(node as InboxNode).toOpaque()
         var top = unsafe head.load(ordering: .relaxed)
         while true {
             if unsafe top == Inbox.closed {
-                unsafe Unmanaged<Node>.fromOpaque(pointer).release()
+                unsafe Unmanaged<InboxNode>.fromOpaque(pointer).release()
                 // Not one that waits: or the inbox would fill up with refusals, and answer `.full` for ever after.
                 waiting.subtract(1, ordering: .relaxed)
                 return .closed
             }
-            unsafe node.next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
+            unsafe node.next = unsafe top.map { unsafe Unmanaged<InboxNode>.fromOpaque($0) }
             let (exchanged, now) = unsafe head.weakCompareExchange(
                 expected: top,
                 desired: pointer,
@@ -70,27 +72,39 @@ public import Synchronization
         }
     }
 
-    /// The waiting values, oldest first. For the consumer.
-    @inlinable package func takeAll() -> [Element] { unsafe take(leaving: nil) }
-
-    /// Takes no more values from now on.
+    /// Hands over what waits, oldest first, and forgets it. For the consumer.
     ///
-    /// - Returns: What waited.
-    @inlinable package func close() -> [Element] { unsafe take(leaving: Inbox.closed) }
+    /// - Returns: How many there were.
+    @discardableResult
+    @inlinable package func takeAll(_ body: (Node) -> Void) -> Int { unsafe take(leaving: nil, body) }
 
-    @inlinable func take(leaving replacement: UnsafeMutableRawPointer?) -> [Element] {
+    /// Takes no more values from now on, and hands over what waited.
+    ///
+    /// - Returns: How many there were.
+    @discardableResult
+    @inlinable package func close(_ body: (Node) -> Void = { _ in }) -> Int { unsafe take(leaving: Inbox.closed, body) }
+
+    @inlinable func take(leaving replacement: UnsafeMutableRawPointer?, _ body: (Node) -> Void) -> Int {
         // Looked at first, and not put back after: a value pushed in between would be lost. Only this thread closes.
-        guard unsafe head.load(ordering: .relaxed) != Inbox.closed else { return [] }
-        var elements: [Element] = []
+        guard unsafe head.load(ordering: .relaxed) != Inbox.closed else { return 0 }
         let top = unsafe head.exchange(replacement, ordering: .acquiring)
-        var next = unsafe top.map { unsafe Unmanaged<Node>.fromOpaque($0) }
-        while let current = unsafe next {
-            let node = unsafe current.takeRetainedValue()
-            elements.append(node.element)
-            unsafe next = unsafe node.next
+        // The last that was pushed comes first: turned around by its links.
+        var newest = unsafe top.map { unsafe Unmanaged<InboxNode>.fromOpaque($0) }
+        var oldest: Unmanaged<InboxNode>?
+        while let node = unsafe newest {
+            unsafe newest = unsafe node._withUnsafeGuaranteedRef { unsafe $0.next }
+            unsafe node._withUnsafeGuaranteedRef { unsafe $0.next = unsafe oldest }
+            unsafe oldest = unsafe node
         }
-        waiting.subtract(elements.count, ordering: .relaxed)
-        elements.reverse()
-        return elements
+        var count = 0
+        while let current = unsafe oldest {
+            let node = unsafe current.takeRetainedValue()
+            unsafe oldest = unsafe node.next
+            count += 1
+            // Only nodes of this type are pushed.
+            body(unsafe unsafeDowncast(node, to: Node.self))
+        }
+        waiting.subtract(count, ordering: .relaxed)
+        return count
     }
 }

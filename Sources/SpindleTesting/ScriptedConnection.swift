@@ -67,6 +67,8 @@ public final class ScriptedConnection {
         scheduler.endAllConnections()
         scheduler.stopListening()
         scheduler.run(maximumTurns: ScriptedConnection.turnsPerCall)
+        // The connection knows its reactor, which knows the factory, which knows these.
+        (watch.transport, watch.proto) = (nil, nil)
     }
 
     /// What the build gave: the object under test. Nil when it refused or threw.

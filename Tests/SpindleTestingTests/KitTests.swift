@@ -142,6 +142,24 @@ private final class Greeter: StreamProtocol {
     }
 }
 
+@Suite("SpindleTesting: what is left of a test") struct ScriptedConnectionEndTests {
+    @Test("a scripted connection that is gone leaves nothing of its protocol", arguments: [true, false])
+    func leavesNothing(isClosed: Bool) {
+        weak var proto: Greeter?
+        do {
+            let test = ScriptedConnection { transport in
+                let greeter = Greeter(transport)
+                proto = greeter
+                return greeter
+            }
+            test.feed("Ada\n")
+            if isClosed { test.halfClose() }
+            #expect(test.isClosed == isClosed)
+        }
+        #expect(proto == nil)
+    }
+}
+
 @Suite("SpindleTesting: two protocols, back to back") struct ProtocolPairTests {
     /// Says its numbers one after the other, and takes the other's.
     private final class Counting: StreamProtocol {

@@ -133,7 +133,9 @@ public struct PluginRegistry: Sendable {
         // Endpoints and wrappers stand in the same text.
         let rivals = entries.filter { ($0.kind == .protocol) == (entry.kind == .protocol) && $0.name == entry.name }
         if let rival = rivals.first {
-            throw PluginError("two plugins want the name '\(entry.name)': there is \(rival.kind.rawValue) \(rival.name)")
+            throw PluginError(
+                "two plugins want the name '\(entry.name)': there is \(rival.kind.rawValue) \(rival.name)"
+            )
         }
         entries.append(entry)
     }

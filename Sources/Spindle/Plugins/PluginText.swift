@@ -75,7 +75,9 @@ public struct PluginText: Sendable, Equatable, CustomStringConvertible {
                 }
             }
             isEscaped = false
-            if fields[last].value == nil { fields[last].name.append(character) } else {
+            if fields[last].value == nil {
+                fields[last].name.append(character)
+            } else {
                 fields[last].value?.append(character)
             }
         }

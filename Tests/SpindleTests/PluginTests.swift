@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SpindleSimulation
+import SpindleSystem
+import SpindleTesting
+import Testing
+
+@testable import Spindle
+
+/// Writes its mark before what comes in, and before what goes out.
+private final class Marking: StreamWrapper {
+    let transport: any StreamTransport
+    var inner: (any StreamProtocol)?
+    let mark: String
+    init(_ transport: any StreamTransport, _ mark: String) { (self.transport, self.mark) = (transport, mark) }
+    func dataReceived(_ bytes: Span<UInt8>) throws {
+        let marked = Array("<\(mark)".utf8) + bytes.indices.map { bytes[$0] }
+        if let error = inner?._deliver(marked.span) { throw error }
+    }
+    func write(_ bytes: Span<UInt8>) { transport.write(Array(">\(mark)".utf8) + bytes.indices.map { bytes[$0] }) }
+}
+
+@Suite("Names in text: endpoints, wrappers, protocols")
+struct PluginTests {
+    private func registry() throws -> PluginRegistry {
+        var registry = PluginRegistry()
+        try registry.register(protocol: "echo", summary: "Echoes.") { _ in { Echo($0) } }
+        try registry.register(handler: "task", summary: "A task.") { _ in { _ in } }
+        try registry.register(wrapper: "mark", summary: "Marks.") { arguments in
+            let mark = arguments.take("with") ?? "-"
+            return { Marking($0, mark) }
+        }
+        return registry
+    }
+
+    private func said(_ body: () throws -> some Any) -> String {
+        do { return "no error: \(try body())" } catch { return "\(error)" }
+    }
+
+    @Test("a text is names with arguments, and a backslash takes a colon for what it is")
+    func grammar() throws {
+        let text = try PluginText(parsing: #"proxy:limit=3:tcp:port=80:interface=\:\:1"#)
+        #expect(text.parts.map(\.name) == ["proxy", "tcp"])
+        #expect(text.parts[0] == .init("proxy", [("limit", "3")]))
+        #expect(text.parts[1] == .init("tcp", [("port", "80"), ("interface", "::1")]))
+        #expect(try PluginText(parsing: "a:b=c=d").parts == [.init("a", [("b", "c=d")])])
+    }
+
+    @Test("what is no text is refused", arguments: ["", ":", "tcp:", "port=1", "tcp:a=1:a=2", "tcp:=1", #"tcp:a=b\"#])
+    func noText(text: String) {
+        #expect(throws: PluginError.self) { try PluginText(parsing: text) }
+    }
+
+    @Test("a text that is written out and read again is the same, whatever characters it has", arguments: 0..<200)
+    func roundTrip(seed: Int) throws {
+        var random = SeededRandom(seed: UInt64(seed))
+        func word(_ random: inout SeededRandom) -> String {
+            String((0...random.below(4)).map { _ in #":\=a-é "#.randomElement(using: &random) ?? "x" })
+        }
+        let parts = (0...random.below(3)).map { _ in
+            let keys = Set((0..<random.below(4)).map { _ in word(&random) })
+            return PluginText.Part(word(&random), keys.sorted().map { ($0, word(&random)) })
+        }
+        let text = PluginText(parts)
+        #expect(try PluginText(parsing: text.description) == text)
+    }
+
+    @Test("tcp takes a port, an address or an interface, and nothing else")
+    func tcp() throws {
+        let registry = PluginRegistry()
+        // Parsed only: nothing listens.
+        for right in ["tcp:port=0", "tcp:port=7:interface=127.0.0.1", #"tcp:port=7:interface=\:\:1"#] {
+            #expect(try registry.makeEndpoint(right).text.description == right)
+        }
+        for wrong in [
+            "tcp", "udp:port=1", "tcp:port=65536", "tcp:port=-1", "tcp:port=1:x=2", "7000", "tcp:port=1:interface=",
+        ] {
+            #expect(throws: PluginError.self, "\(wrong)") { try registry.makeEndpoint(wrong) }
+        }
+    }
+
+    @Test("a name or an argument that is not there is refused with what there is")
+    func unknown() throws {
+        let registry = try registry()
+        #expect(said { try registry.makeEndpoint("mrak:tcp:port=1") }.contains("did you mean 'mark'?"))
+        #expect(said { try registry.makeEndpoint("udp:port=1") }.contains("tcp:port=PORT"))
+        #expect(said { try registry.makeEndpoint("tcp:prot=1:port=1") }.contains("it takes port, interface"))
+        #expect(said { try registry.makeProtocol("ecko") }.contains("did you mean 'echo'?"))
+        #expect(said { try registry.makeProtocol("echo:x=1") }.contains("takes no arguments"))
+        #expect(said { try registry.makeProtocol("echo:task") }.contains("one name"))
+        #expect(said { try PluginRegistry().makeProtocol("echo") }.contains("linked is none"))
+    }
+
+    @Test("a name is taken once, by endpoint or wrapper, and by protocol; a plugin comes whole or not at all")
+    func names() throws {
+        struct Greedy: Plugin {
+            func register(in registry: inout PluginRegistry) throws {
+                try registry.register(protocol: "mine", summary: "") { _ in { Echo($0) } }
+                try registry.register(wrapper: "tcp", summary: "") { _ in { Marking($0, "") } }
+            }
+        }
+        var registry = try registry()
+        #expect(throws: PluginError.self) { try registry.add(Greedy()) }
+        #expect(throws: PluginError.self) { try registry.makeProtocol("mine") }
+        try registry.register(protocol: "tcp", summary: "A protocol of that name.") { _ in { Echo($0) } }
+        for wrong in ["", "Echo", "a b", "a:b", "a=b"] {
+            #expect(throws: PluginError.self) {
+                try registry.register(protocol: wrong, summary: "") { _ in { Echo($0) } }
+            }
+        }
+    }
+
+    @Test("the leftmost wrapper is the nearest to the protocol, and both let go of each other at the end")
+    func wrappers() throws {
+        let builds = Recorder<ProtocolBuilder>()
+        var registry = try registry()
+        try registry.register(endpoint: "kept", summary: "kept") { _ in
+            { engine, build in
+                builds.add(build)
+                return try engine.listen(on: .loopback(port: 0), build)
+            }
+        }
+        let engine = try engine(reactors: 1)
+        let endpoint = try registry.makeEndpoint("mark:with=a:mark:with=b:kept")
+        try endpoint.listen(with: engine, try registry.makeProtocol("echo"))
+        weak var wrapper: Marking?
+        let build = try #require(builds.values.first)
+        do {
+            let test = ScriptedConnection { transport in
+                let proto = try build(transport)
+                wrapper = proto as? Marking
+                return proto
+            }
+            #expect(wrapper?.mark == "b")
+            test.feed("x")
+            #expect(test.takeText() == ">b>a<a<bx")
+            test.halfClose()
+            #expect(test.isClosed)
+            #expect(wrapper?.inner == nil)
+        }
+        #expect(wrapper == nil)
+    }
+
+    @Test("a protocol that is a task can't be wrapped, and the start says so")
+    func wrappedTask() throws {
+        let registry = try registry()
+        let engine = try engine(reactors: 1)
+        let endpoint = try registry.makeEndpoint("mark:tcp:port=0:interface=127.0.0.1")
+        #expect(throws: PluginError.self) { try endpoint.listen(with: engine, try registry.makeProtocol("task")) }
+    }
+
+    @Test("numbers among arguments have a range")
+    func numbers() throws {
+        var arguments = PluginArguments(.init("x", [("n", "5"), ("m", "11"), ("k", "no")]))
+        #expect(try arguments.takeInteger("n", in: 1...10) == 5)
+        #expect(throws: PluginError.self) { try arguments.takeInteger("m", in: 1...10) }
+        #expect(throws: PluginError.self) { try arguments.takeInteger("k", in: 1...10) }
+        #expect(try arguments.takeInteger("none", in: 1...10) == nil)
+    }
+
+    @Test(
+        "a near name is one with two letters wrong, or a part of it",
+        arguments: [
+            ("raed-budget", "read-budget"), ("budget", "read-budget"), ("coers", "cores"),
+        ]
+    )
+    func nearNames(given: String, meant: String) {
+        #expect(NearName.hint(given, among: EngineOption.all.map(\.name)).contains("'\(meant)'"))
+    }
+
+    @Test("nothing is suggested where nothing is near")
+    func noNearName() {
+        #expect(NearName.hint("zzzzzzz", among: ["cores", "backlog"]).isEmpty)
+        #expect(NearName.distance("", "abc") == 3)
+        #expect(NearName.distance("ab", "ba") == 1)
+    }
+}
