@@ -45,8 +45,8 @@ enum TuningDocument {
         let defaults = EngineConfiguration()
         var lines = [
             "# Tuning", "",
-            "Every option of the engine: as a flag of `spindle`, as an environment variable, by its name in the file of "
-                + "`--config` (YAML or JSON), in `EngineConfiguration`. "
+            "Every option of the engine: as a flag of `spindle`, as an environment variable, by its name in the "
+                + "file of `--config` (YAML or JSON), in `EngineConfiguration`. "
                 + "`spindle tune` tries those that matter on the machine at hand and says which to use. Made from the "
                 + "table of options by `make tuning-doc`; don't edit.",
         ]

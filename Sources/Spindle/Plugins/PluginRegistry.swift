@@ -76,9 +76,8 @@ public struct PluginRegistry: Sendable {
         self = copy
     }
 
-    /// Adds a kind of endpoint.
+    /// Adds a kind of endpoint. `make` reads the arguments, without touching the system; what it returns listens.
     ///
-    /// - Parameter make: Reads the arguments, without touching the system; what it returns listens.
     /// - Throws: `PluginError` when an endpoint or wrapper has the name, or it is none.
     public mutating func register(endpoint name: String, summary: String, _ make: @escaping Maker<Listen>) throws {
         try add(Entry(kind: .endpoint, name: name, summary: summary))
