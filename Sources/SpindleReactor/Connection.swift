@@ -35,8 +35,8 @@ final class Connection: StreamTransport {
     /// that comes after it finds an orderly end.
     var sendError: Errno?
 
-    /// The task that waits for input, when a task reads.
-    var reader: Suspension?
+    /// The next step of the task that waits for input, when a task reads.
+    var reader: UnownedJob?
     /// Tasks are shown no more input: the engine drains.
     var withholdsInput = false
     /// What a task has read and written in the turn with this number: others want to be served, too.

@@ -37,8 +37,6 @@ extension Reactor {
         // The bits stay where a budget ended: the rest comes in the mail phase.
         guard !look.budgetEnded else { return true }
         for word in 0..<doorbell.wordCount { takeMail(of: doorbell.take(word: word), word, &look) }
-        // Who came to do something here goes back at once.
-        if !tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
         flushMail()
         return look.taken > 0
     }
@@ -91,7 +89,9 @@ extension Reactor {
             }
             left -= run.taken
             guard look.answers else { continue }
-            // Whoever gets the answer finds room for what it sends next.
+            // Who came to do something here goes back at once. Whoever gets the answer finds room for what it sends
+            // next.
+            if !tasks.isEmpty { runTasks(atMost: Reactor.tasksPerEvent) }
             ring.release()
             flushMail()
         }

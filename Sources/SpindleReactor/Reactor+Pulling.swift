@@ -118,8 +118,8 @@ extension Connection {
         if reactor.isRunningStep, reactor.corked == .none { reactor.corked = token }
     }
 
-    /// Has `reader` resumed when input can be had: after an event, or in the next turn when it waits already.
-    func awaitInput(_ reader: Suspension) {
+    /// Has `reader` run when input can be had: after an event, or in the next turn when it waits already.
+    func awaitInput(_ reader: UnownedJob) {
         reactor.preconditionCurrent()
         precondition(self.reader == nil, "two tasks read from connection \(connectionNumber)")
         self.reader = reader
@@ -132,7 +132,10 @@ extension Reactor {
     func offerInput(of connection: Connection) {
         guard connection.state.isLive else { return }
         connection.state.flags.insert(.inputWaits)
-        if let reader = connection.reader.take() { return resume(reader) }
+        if let reader = connection.reader.take() {
+            // Behind those that could go on before it.
+            return tasks.isEmpty && !isRunningStep ? runStep(reader) : tasks.append(reader)
+        }
         // Nobody reads: a connection that broke is noticed all the same. One that only can't be written to ends when
         // what came before was read.
         guard connection.state.flags.contains(.inputIsFinal), connection.sendError == nil,
@@ -144,6 +147,6 @@ extension Reactor {
     /// Nothing more is read, as if the peer had ended; what the task writes still goes out.
     func endInput(of connection: Connection) {
         connection.withholdsInput = true
-        if let reader = connection.reader.take() { resume(reader) }
+        if let reader = connection.reader.take() { tasks.append(reader) }
     }
 }

@@ -49,12 +49,18 @@ extension Reactor {
         var count = 0
         while count < limit, let task = tasks.popFirst() {
             count += 1
-            isRunningStep = true
-            handle.run(task)
-            isRunningStep = false
-            if corked != .none { sendWhatTaskWrote() }
+            runStep(task)
         }
-        counters.add(.taskSteps, count)
+    }
+
+    /// Runs one step, and sends what it wrote.
+    @inline(__always)
+    func runStep(_ task: UnownedJob) {
+        isRunningStep = true
+        handle.run(task)
+        isRunningStep = false
+        if corked != .none { sendWhatTaskWrote() }
+        counters.add(.taskSteps)
     }
 
     /// What a step wrote to a connection leaves when the step ends, as with a callback.

@@ -34,6 +34,8 @@ public final class Reactor {
 
     /// What code that runs here is isolated to.
     public let isolation: ReactorActor
+    /// Where its tasks wait for input.
+    let waitingRoom: WaitingRoom
     /// Connections whose handlers have not ended, by number: from a connection's begin to its handler's end.
     // tidy: allow banned: asked when a handler begins and when it ends, not for an event
     var handlers: [UInt64: StreamConnection] = [:]
@@ -109,6 +111,7 @@ public final class Reactor {
         mailroomKey = mailroom.key
         handle = mailroom.handles[index]
         isolation = ReactorActor(handle)
+        waitingRoom = WaitingRoom()
         counters = handle.counters
         doorbell = handle.doorbell
         pool = BufferPool()

@@ -19,6 +19,7 @@ public final class StreamConnection {
     let connection: Connection
     /// The same, for what every message does: not counted.
     private let borrowed: BorrowedConnection
+    @usableFromInline let room: WaitingRoom
     private var writer: Suspension?
     /// Why the connection ended; nil while it has not.
     private var reason: DisconnectReason?
@@ -30,6 +31,7 @@ public final class StreamConnection {
     init(_ connection: Connection) {
         self.connection = connection
         borrowed = BorrowedConnection(connection)
+        room = connection.reactor.waitingRoom
         connection.state.flags.insert(.pulled)
     }
 
@@ -68,7 +70,8 @@ public final class StreamConnection {
                 defer { pullEnded() }
                 return try body(unsafe lent.pointer.span)
             case .end: return nil
-            case .none: try await waitForInput()
+            case .none:
+                if ownTaskIsPrepared() { await room.wait() } else { try await waitForInput() }
             }
         }
     }
@@ -100,14 +103,20 @@ public final class StreamConnection {
         return .end
     }
 
+    /// Prepares the room for the handler's own task: that one is cancelled by the connection's end alone, which resumes
+    /// whoever waits. False for other tasks.
+    @usableFromInline
+    func ownTaskIsPrepared() -> Bool {
+        guard handlerIdentity == .current else { return false }
+        room.prepare(for: borrowed)
+        return true
+    }
+
     @usableFromInline
     nonisolated(nonsending) func waitForInput() async throws {
-        // The handler's own task is cancelled by the connection's end alone, which resumes whoever waits.
-        guard handlerIdentity == .current else {
-            return try await wait { [connection] in connection.awaitInput($0) }
-        }
-        unsafe await withUnsafeContinuation { continuation in
-            borrowed.use { $0.awaitInput(unsafe Suspension(continuation)) }
+        try await wait {
+            self.room.prepare(for: self.borrowed)
+            await self.room.wait()
         }
     }
 
@@ -252,8 +261,10 @@ public final class StreamConnection {
     private nonisolated(nonsending) func waitForRoom() async throws {
         while isOverfull {
             try await wait {
-                precondition(self.writer == nil, "two tasks write to connection \(self.connectionNumber)")
-                self.writer = $0
+                await Suspension.wait {
+                    precondition(self.writer == nil, "two tasks write to connection \(self.connectionNumber)")
+                    self.writer = $0
+                }
             }
             try checkWritable()
         }
@@ -274,30 +285,30 @@ public final class StreamConnection {
 
     // MARK: Waiting
 
-    /// Suspends the task until something has happened, the connection's end or the cancellation of the task included.
-    private nonisolated(nonsending) func wait(_ begin: (Suspension) -> Void) async throws {
+    /// Waits by `rest` until something has happened, the connection's end or the cancellation of the task included.
+    private nonisolated(nonsending) func wait(_ rest: nonisolated(nonsending) () async -> Void) async throws {
         if Task.isCancelled { throw CancellationError() }
-        guard handlerIdentity != .current else { return await Suspension.wait(begin) }
-        await waitCancellably(begin)
+        guard handlerIdentity != .current else { return await rest() }
+        await waitCancellably(rest)
         if Task.isCancelled { throw CancellationError() }
     }
 
     /// Isolated explicitly: the closure of `withTaskCancellationHandler` would hop to Swift's pool otherwise.
     private func waitCancellably(
-        _ begin: (Suspension) -> Void,
+        _ rest: nonisolated(nonsending) () async -> Void,
         isolation: isolated (any Actor)? = #isolation
     ) async {
         let (handle, token) = (connection.reactor.handle, connection.token)
         await withTaskCancellationHandler {
             _ = isolation
-            await Suspension.wait(begin)
+            await rest()
         } onCancel: {
             handle.submitAlways { Reactor.current?.resumeWaiting(token) }
         }
     }
 
     func resumeWaiting() {
-        if let reader = connection.reader.take() { connection.reactor.resume(reader) }
+        if let reader = connection.reader.take() { connection.reactor.tasks.append(reader) }
         resumeWriter()
     }
 

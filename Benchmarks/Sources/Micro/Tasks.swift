@@ -47,12 +47,26 @@ enum Tasks {
             }
             return nanoseconds(count / 100 * 100, start)
         }
+        let (started, startedAndEnded) = await handles[0].execute { isolation in
+            var creating = Duration.zero
+            let start = ContinuousClock.now
+            for _ in 0..<count / 100 {
+                let begin = ContinuousClock.now
+                let tasks = (0..<100).map { _ in Task { _ = isolation } }
+                creating += ContinuousClock.now - begin
+                for task in tasks { await task.value }
+            }
+            return (creating / .nanoseconds(1) / Double(count / 100 * 100), nanoseconds(count / 100 * 100, start))
+        }
         let hop = await handles[0].execute { _ in
             let start = ContinuousClock.now
             for _ in 0..<count { await handles[1].execute { _ in } }
             return nanoseconds(count, start)
         }
         await pair.engine.stop(deadline: .seconds(1))
-        return ["isolated": isolated, "preferring": preferring, "creation": creation, "hop": hop]
+        return [
+            "isolated": isolated, "preferring": preferring, "creation": creation, "start": started,
+            "startAndEnd": startedAndEnded, "hop": hop,
+        ]
     }
 }
