@@ -61,7 +61,7 @@ extension Deferred {
 
     private static func perform(
         _ body: () async throws -> Value,
-        _ isolation: isolated ReactorActor
+        _ isolation: isolated ReactorHandle
     ) async -> Result<Value, any Error> {
         do { return .success(try await body()) } catch { return .failure(error) }
     }

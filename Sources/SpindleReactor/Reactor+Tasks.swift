@@ -38,7 +38,7 @@ extension Reactor {
     /// Starts a task that is isolated to the reactor; its first step comes after what runs now.
     @discardableResult
     package func startTask(
-        _ body: @escaping @Sendable (isolated ReactorActor) async -> Void
+        _ body: @escaping @Sendable (isolated ReactorHandle) async -> Void
     ) -> Task<Void, Never> {
         preconditionCurrent()
         return isolation.assumeIsolated { isolation in Task { await body(isolation) } }

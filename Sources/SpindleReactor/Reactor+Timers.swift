@@ -73,7 +73,7 @@ extension Reactor {
     private static func perform(
         _ body: (Int) async throws -> Void,
         _ skipped: Int,
-        _ isolation: isolated ReactorActor
+        _ isolation: isolated ReactorHandle
     ) async -> Result<Void, any Error> {
         do { return .success(try await body(skipped)) } catch { return .failure(error) }
     }

@@ -33,7 +33,7 @@ public final class Reactor {
     public let handle: ReactorHandle
 
     /// What code that runs here is isolated to.
-    public let isolation: ReactorActor
+    public var isolation: ReactorHandle { handle }
     /// Where its tasks wait for input.
     let waitingRoom: WaitingRoom
     /// Connections whose handlers have not ended, by number: from a connection's begin to its handler's end.
@@ -110,7 +110,6 @@ public final class Reactor {
         self.mailroom = mailroom
         mailroomKey = mailroom.key
         handle = mailroom.handles[index]
-        isolation = ReactorActor(handle)
         waitingRoom = WaitingRoom()
         counters = handle.counters
         doorbell = handle.doorbell

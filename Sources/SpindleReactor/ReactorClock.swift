@@ -42,7 +42,7 @@ private final class Sleep: Sendable {
 
     init(_ handle: ReactorHandle) { self.handle = handle }
 
-    func wait(until deadline: MonotonicInstant, _ isolation: isolated ReactorActor) async throws {
+    func wait(until deadline: MonotonicInstant, _ isolation: isolated ReactorHandle) async throws {
         try Task.checkCancellation()
         await withTaskCancellationHandler {
             _ = isolation

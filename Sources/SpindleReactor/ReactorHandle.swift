@@ -16,27 +16,28 @@ public enum SubmitResult: Sendable, Equatable {
 
 /// What other threads may hold of a reactor: the one thing of it that crosses them.
 ///
-/// Small, Sendable and never a reason for the reactor to live on.
-public final class ReactorHandle: Sendable {
+/// Small, Sendable and never a reason for the reactor to live on. As an actor it is what code on the reactor is isolated
+/// to (`isolated ReactorHandle`): it has no state to be isolated, and its executor is the reactor.
+public actor ReactorHandle {
     /// The reactor's place in its engine, counted from 0.
-    public let index: Int
-    let doorbell: Doorbell
-    let inbox: Inbox<InboxJob>
-    package let counters: Counters
-    package let recorder: TurnRecorder
+    public nonisolated let index: Int
+    nonisolated let doorbell: Doorbell
+    nonisolated let inbox: Inbox<InboxJob>
+    package nonisolated let counters: Counters
+    package nonisolated let recorder: TurnRecorder
     /// The bit of the bitmap that stands for the inbox.
-    let inboxBit: Int
+    nonisolated let inboxBit: Int
     /// The last bit, which stands for the urgent lanes of all senders.
-    let urgentBit: Int
-    private let waker = Guarded<(any DriverWaker)?>(nil)
-    private let stopped = Atomic<Bool>(false)
-    private let thread = Atomic<Int32>(0)
+    nonisolated let urgentBit: Int
+    private nonisolated let waker = Guarded<(any DriverWaker)?>(nil)
+    private nonisolated let stopped = Atomic<Bool>(false)
+    private nonisolated let thread = Atomic<Int32>(0)
     /// Its connections and those on their way to it.
-    private let load = Atomic<Int>(0)
+    private nonisolated let load = Atomic<Int>(0)
     /// Who runs its tasks when it has stopped.
-    let lateTasks = LateTasks()
+    nonisolated let lateTasks = LateTasks()
     /// What the reactor writes and others look at; on its node.
-    private let memory: LineMemory
+    private nonisolated let memory: LineMemory
 
     package init(index: Int, reactorCount: Int, configuration: ReactorConfiguration, node: Int? = nil) {
         self.index = index
@@ -53,7 +54,7 @@ public final class ReactorHandle: Sendable {
     ///
     /// Jobs of one thread run in the order in which it submitted them.
     @discardableResult
-    public func submit(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
+    public nonisolated func submit(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
         if let reactor = Reactor.current, reactor.handle === self {
             reactor.callSoon(job)
             return .sent
@@ -63,11 +64,11 @@ public final class ReactorHandle: Sendable {
 
     /// As `submit`, but never `.full`: for what an engine has to do with its reactors.
     @discardableResult
-    package func submitAlways(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
+    package nonisolated func submitAlways(_ job: @escaping @Sendable () throws -> Void) -> SubmitResult {
         pushed(inbox.push(InboxJob(.closure(job)), isLimited: false))
     }
 
-    func pushed(_ outcome: Inbox<InboxJob>.Outcome) -> SubmitResult {
+    nonisolated func pushed(_ outcome: Inbox<InboxJob>.Outcome) -> SubmitResult {
         let result = SubmitResult(outcome)
         if result == .sent { ring(inboxBit) }
         return result
@@ -77,30 +78,30 @@ public final class ReactorHandle: Sendable {
     ///
     /// - Returns: True when it slept.
     @discardableResult
-    func ring(_ bit: Int) -> Bool {
+    nonisolated func ring(_ bit: Int) -> Bool {
         guard doorbell.ring(bit) else { return false }
         wake()
         return true
     }
 
-    func wake() { waker.withLock { $0 }?.wake() }
+    nonisolated func wake() { waker.withLock { $0 }?.wake() }
 
     /// The reactor sleeps between two turns that a simulation takes for it.
     ///
     /// - Returns: False when mail has come meanwhile: it has to look instead.
-    package func fellAsleep() -> Bool { doorbell.prepareToSleep() }
+    package nonisolated func fellAsleep() -> Bool { doorbell.prepareToSleep() }
 
     /// Its next turn begins.
-    package func wokeUp() { doorbell.wakeUp() }
+    package nonisolated func wokeUp() { doorbell.wakeUp() }
 
     /// The reactor lives now, on the calling thread.
-    func attach(_ waker: any DriverWaker) {
+    nonisolated func attach(_ waker: any DriverWaker) {
         thread.store(SystemThread.currentID, ordering: .releasing)
         self.waker.withLock { $0 = waker }
     }
 
     /// The kernel's number of the reactor's thread (gettid(2)), or nil when it has none yet or no more.
-    package var threadID: Int32? {
+    package nonisolated var threadID: Int32? {
         let id = thread.load(ordering: .acquiring)
         return id == 0 || isStopped ? nil : id
     }
@@ -109,26 +110,26 @@ public final class ReactorHandle: Sendable {
     ///
     /// A reactor that stalls takes nothing: without those on their way it would look as empty as before, and get all.
     /// One number, and not a sum of two: a connection that arrives between two readings would be in neither.
-    package var connectionLoad: Int { load.load(ordering: .relaxed) }
+    package nonisolated var connectionLoad: Int { load.load(ordering: .relaxed) }
 
     /// One connection more: a reactor's own one, or one that another sends to it.
-    func addToLoad() { load.add(1, ordering: .relaxed) }
+    nonisolated func addToLoad() { load.add(1, ordering: .relaxed) }
 
     /// A connection was closed, or one that was sent did not come to be.
-    func takeFromLoad() { load.subtract(1, ordering: .relaxed) }
+    nonisolated func takeFromLoad() { load.subtract(1, ordering: .relaxed) }
 
     /// True once the reactor handles nothing any more.
-    var isStopped: Bool { stopped.load(ordering: .acquiring) }
+    nonisolated var isStopped: Bool { stopped.load(ordering: .acquiring) }
 
     /// The reactor handles nothing any more. On its thread: jobs that still wait are dropped, tasks go on elsewhere,
     /// and its waker, a descriptor, is let go of even while handles live on.
-    package func markStopped() {
+    package nonisolated func markStopped() {
         stopped.store(true, ordering: .releasing)
         closeInbox()
         waker.withLock { $0 = nil }
     }
 
-    func closeInbox() {
+    nonisolated func closeInbox() {
         var dropped = 0
         inbox.close { job in
             switch job.work {

@@ -102,7 +102,7 @@ public final class Sharded<Service: AnyObject>: Sendable {
         // Isolated to that reactor, and not only on its thread: the work would leave it at its first await.
         let isolation: (any Actor)? = #isolation
         if let reactor = Reactor.current, reactor.index == shard, reactor.service(id) != nil,
-            (isolation as? ReactorActor)?.handle === reactor.handle
+            isolation === reactor.handle
         {
             return try await work(local)
         }

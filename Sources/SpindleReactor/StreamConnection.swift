@@ -330,7 +330,7 @@ public final class StreamConnection {
     /// What serves a connection.
     public typealias Handler = nonisolated(nonsending) @Sendable (StreamConnection) async throws -> Void
 
-    private static func run(_ stream: StreamConnection, _ handle: Handler, _ isolation: isolated ReactorActor) async {
+    private static func run(_ stream: StreamConnection, _ handle: Handler, _ isolation: isolated ReactorHandle) async {
         stream.handlerIdentity = .current
         do {
             try await handle(stream)

@@ -66,7 +66,7 @@ private final class TimeLimit<Result: Sendable> {
     private func perform(
         _ body: nonisolated(nonsending) (StreamConnection) async throws -> Result,
         _ connection: StreamConnection,
-        _ isolation: isolated ReactorActor
+        _ isolation: isolated ReactorHandle
     ) async {
         do { outcome = .success(try await body(connection)) } catch { outcome = .failure(error) }
         parking?.leave()

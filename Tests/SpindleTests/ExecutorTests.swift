@@ -138,7 +138,7 @@ extension EngineTests {
         await #expect(processExitsWith: .failure) {
             let server = try engine(reactors: 1)
             try await server.start()
-            func assume() { ReactorActor(server.reactors[0]).assumeIsolated { _ in } }
+            func assume() { server.reactors[0].assumeIsolated { _ in } }
             assume()
         }
     }
