@@ -24,13 +24,17 @@ extension ReactorHandle: SerialExecutor, TaskExecutor {
     }
 
     /// The reactor as an executor: what the runtime compares to see that no hop is needed.
-    public nonisolated func asUnownedSerialExecutor() -> UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
+    public nonisolated func asUnownedSerialExecutor() -> UnownedSerialExecutor {
+        unsafe UnownedSerialExecutor(ordinary: self)
+    }
 
     /// The reactor, which the handle as an actor is on.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe asUnownedSerialExecutor() }
 
     /// The reactor as what tasks prefer.
-    public nonisolated func asUnownedTaskExecutor() -> UnownedTaskExecutor { unsafe UnownedTaskExecutor(ordinary: self) }
+    public nonisolated func asUnownedTaskExecutor() -> UnownedTaskExecutor {
+        unsafe UnownedTaskExecutor(ordinary: self)
+    }
 
     /// Runs a step of a task on the calling thread, which is the reactor's.
     @inline(__always)
@@ -45,13 +49,19 @@ extension ReactorHandle: SerialExecutor, TaskExecutor {
         precondition(isCurrent, "reactor \(index) is not what runs on this thread")
     }
 
-    /// Traps when the calling thread does not run this reactor; the standard library has it for actors and for executors.
+    /// Traps when the calling thread does not run this reactor. Here once more: the standard library has it for actors
+    /// and for executors.
     public nonisolated func preconditionIsolated(
         _ message: @autoclosure () -> String = String(),
         file: StaticString = #fileID,
         line: UInt = #line
     ) {
-        precondition(isCurrent, "reactor \(index) is not what runs on this thread. \(message())", file: file, line: line)
+        precondition(
+            isCurrent,
+            "reactor \(index) is not what runs on this thread. \(message())",
+            file: file,
+            line: line
+        )
     }
 
     /// As `preconditionIsolated`, in debug builds only.

@@ -16,8 +16,8 @@ public enum SubmitResult: Sendable, Equatable {
 
 /// What other threads may hold of a reactor: the one thing of it that crosses them.
 ///
-/// Small, Sendable and never a reason for the reactor to live on. As an actor it is what code on the reactor is isolated
-/// to (`isolated ReactorHandle`): it has no state to be isolated, and its executor is the reactor.
+/// Small, Sendable and never a reason for the reactor to live on. As an actor it is what code on the reactor is
+/// isolated to (`isolated ReactorHandle`): it has no state to be isolated, and its executor is the reactor.
 public actor ReactorHandle {
     /// The reactor's place in its engine, counted from 0.
     public nonisolated let index: Int
