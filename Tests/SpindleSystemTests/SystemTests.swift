@@ -77,4 +77,25 @@ import Testing
         // Default again, or this would be false.
         #expect(try second.catchSignal(SignalCatcher.user2, onlyIfDefault: true))
     }
+
+    @Test("an owner is looked up by name and by number, with its groups")
+    func owners() throws {
+        let root = try ProcessOwner(user: "root", group: nil)
+        #expect(root.user == 0 && root.group == 0 && root.supplementaryGroups.contains(0))
+        #expect(try ProcessOwner(user: "0", group: nil) == root)
+        #expect(try ProcessOwner(user: "root", group: "5").group == 5)
+        let nobodys = try ProcessOwner(user: "4294967294", group: "77")
+        #expect(nobodys.user == 4_294_967_294 && nobodys.supplementaryGroups == [77])
+        #expect(!nobodys.isCurrent)
+        #expect(throws: ProcessOwner.Failure.noUser) { try ProcessOwner(user: "nobody-here", group: nil) }
+        #expect(throws: ProcessOwner.Failure.noGroup) { try ProcessOwner(user: "root", group: "nobody-here") }
+        #expect(throws: ProcessOwner.Failure.groupNeeded) { try ProcessOwner(user: "4294967294", group: nil) }
+    }
+
+    @Test("the time of day is written as RFC 3339 has it")
+    func wallClock() {
+        #expect(WallClock.text(0) == "1970-01-01T00:00:00.000000Z")
+        #expect(WallClock.text(1_709_210_096_000_007) == "2024-02-29T12:34:56.000007Z")
+        #expect(WallClock.text(WallClock.now()) > "2026-01-01")
+    }
 }

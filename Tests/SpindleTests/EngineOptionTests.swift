@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Logging
 import Spindle
 import Testing
@@ -50,6 +51,27 @@ struct EngineOptionTests {
         for other in EngineOption.all where other.name != name {
             #expect(other.value(in: configuration) == other.value(in: EngineConfiguration()), "\(other.name)")
         }
+    }
+
+    @Test(
+        "a user or group that is not there is refused when the engine is made",
+        arguments: [
+            ("no-such-user-here", nil, "user"), ("4294967294", nil, "user"), ("root", "no-such-group-here", "group"),
+        ]
+    )
+    func unknownOwner(user: String, group: String?, option: String) {
+        var configuration = EngineConfiguration()
+        (configuration.user, configuration.group) = (user, group)
+        let error = #expect(throws: OptionError.self) { try Engine(configuration, log: SilentLog()) }
+        #expect(error?.option == option)
+    }
+
+    @Test("a start that is to become who the process is changes nothing")
+    func sameOwner() async throws {
+        let engine = try engine(reactors: 1) { ($0.user, $0.group) = ("\(geteuid())", "\(getegid())") }
+        try await engine.start()
+        await engine.stop()
+        #expect(engine.phase == .idle)
     }
 
     @Test("the log goes to swift-log with level and metadata")
