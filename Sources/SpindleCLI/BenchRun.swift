@@ -87,7 +87,7 @@ struct BenchRun {
     /// The server in a process of its own, so that its memory is not the generator's.
     private var ownCommand: ServerCommandLine? {
         guard kind.trickle != nil, flags.connect == nil else { return nil }
-        let words = [OwnProgram.path ?? "spindle", "echo"] + engine.engineFlags
+        let words = [OwnProgram.path ?? "spindle", "echo"] + engine.asWords
         let text = words.map(ShellText.quoted).joined(separator: " ")
         return ServerCommandLine("\(text) --listen tcp:port={port}:interface=127.0.0.1 >/dev/null")
     }
@@ -243,7 +243,7 @@ struct BenchRun {
         if case .open(let rate) = plan.pace { words += ["--rate", "\(rate)"] }
         if let churn = plan.churn { words += ["--churn-rate", "\(churn)"] }
         words += ["--duration", TimeText.text(plan.duration), "--warmup", TimeText.text(plan.warmup)]
-        return words + engine.engineFlags
+        return words + engine.asWords
     }
 
     private func showProgress(_ progress: LoadProgress, _ plan: LoadPlan, isCounted: Bool) async {

@@ -23,6 +23,9 @@ struct EngineFlags: ParsableArguments {
     @Argument(parsing: .allUnrecognized, help: .hidden)
     var engineFlags: [String] = []
 
+    /// As they were given: for this command as another process.
+    var asWords: [String] { engineFlags + (config.map { ["--config", $0] } ?? []) }
+
     /// Defaults, then the file, then `SPINDLE_*` variables, then flags.
     ///
     /// - Parameter others: Flags of the command that may also be set elsewhere, by name.

@@ -52,6 +52,14 @@ struct SettingsTests {
         }
     }
 
+    @Test("another process of this command gets the same flags, and the same file")
+    func asWords() {
+        var flags = flags(["--cores", "2"])
+        #expect(flags.asWords == ["--cores", "2"])
+        flags.config = "x.yaml"
+        #expect(flags.asWords == ["--cores", "2", "--config", "x.yaml"])
+    }
+
     @Test("flags and variables count as given, also when they say what is so anyway")
     func given() async throws {
         let settings = try await flags(["--idle-spin", "0", "--no-smt"]).settings(environment: ["SPINDLE_CORES": "auto"]
