@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What checks of the `spindle` command share: running it, a server of it, and claims that are printed and counted."""
 
+import glob
 import os
 import pathlib
 import re
@@ -64,3 +65,10 @@ class Server:
         rest, _ = self.process.communicate(timeout=LIMIT)
         self.output = "".join(self.lines) + rest
         return self.process.returncode
+
+
+def owners(process):
+    """What each thread of a process may still do: users and capabilities."""
+    threads = [pathlib.Path(name).read_text() for name in glob.glob(f"/proc/{process}/task/*/status")]
+    return {(tuple(line.split()[1:]), caps.split()[1])
+            for text in threads for line in re.findall("^Uid:.*$", text, re.M) for caps in re.findall("^CapEff:.*$", text, re.M)}

@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define RESULT(call) ({ __typeof__(call) result_ = (call); result_ < 0 ? -errno : result_; })
@@ -50,6 +52,19 @@ int cl_find_group(const char *name, uint32_t *group) {
 }
 
 int cl_groups_of_user(const char *name, uint32_t group, uint32_t *groups, int count) {
-    getgrouplist(name, group, groups, &count);
-    return count;
+    int found = count;
+    if (getgrouplist(name, group, groups, &found) < 0 && found <= count) return -ENOMEM;
+    return found;
+}
+
+int cl_get_groups(uint32_t *groups, int count) {
+    int found = getgroups(0, groups);
+    return found < 0 || found > count ? RESULT(found) : RESULT(getgroups(count, groups));
+}
+
+int cl_may_set_users(void) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    int result = RESULT(syscall(SYS_capget, &header, data));
+    return result < 0 ? result : (data[0].permitted & CAP_TO_MASK(CAP_SETUID)) != 0;
 }

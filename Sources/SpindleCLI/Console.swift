@@ -2,6 +2,7 @@
 
 import Glibc
 import SpindleCore
+import SpindleService
 import SpindleSystem
 
 /// Exit codes of sysexits.h, those that the command uses.
@@ -35,6 +36,7 @@ enum Console {
     static func write(_ text: String) {
         do { try Descriptor.write(Array(text.utf8), to: 1) } catch {
             complain("cannot write to standard output: \(error)")
+            SpindleProgram.log.stop()
             exit(ExitStatus.output)
         }
     }

@@ -47,6 +47,9 @@ struct ServerSettings {
         do {
             endpoints = try settings.texts(.listen).map(registry.makeEndpoint)
         } catch { throw settings.failure("\(settings.origin(of: "listen")): \(error)", about: "listen") }
+        guard !endpoints.isEmpty else {
+            throw settings.refusal(of: "listen", given: "", allowed: "an endpoint or more")
+        }
         do {
             served = try registry.makeProtocol(name ?? settings.text(.protocol))
         } catch { throw settings.failure("\(settings.origin(of: "protocol")): \(error)", about: "protocol") }

@@ -78,7 +78,12 @@ struct Settings {
     }
 
     /// A setting of a server as text, its default when nobody said anything.
-    func text(_ setting: ServerSetting) -> String { config.string(forKey: ConfigKey(setting.name)) ?? setting.standard }
+    ///
+    /// A list is a text that no setting allows, unless it has one element.
+    func text(_ setting: ServerSetting) -> String {
+        let key = ConfigKey(setting.name)
+        return config.string(forKey: key) ?? config.stringArray(forKey: key)?.joined(separator: ",") ?? setting.standard
+    }
 
     /// A setting that may be there several times.
     func texts(_ setting: ServerSetting) -> [String] {

@@ -29,8 +29,8 @@ public enum SpindleProgram {
     ///
     /// Takes Swift's logging system (`LoggingSystem.bootstrap`) for the process. Call it on the process's first thread:
     /// it blocks that thread, which an asynchronous `main` would end; what is left of it would show the owner that
-    /// the process had before `--user` for as long as the process lives. So the main actor runs nothing: plugins must not
-    /// wait for it.
+    /// the process had before `--user` for as long as the process lives. So the main actor runs nothing: plugins must
+    /// not wait for it.
     public static func main(plugins: [any Plugin] = []) -> Never {
         LoggingSystem.bootstrap(log.handler)
         do {

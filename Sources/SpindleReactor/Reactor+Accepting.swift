@@ -134,6 +134,12 @@ extension Reactor {
         corked = .none
         guard let proto, connection.state.isLive else {
             cork.removeAll()
+            // Aborted while it was built: told of the end as every other, or whatever it holds would hold it.
+            if let proto, connection.ending != nil {
+                connection.proto = proto
+                counters.add(.liveProtocols)
+                return
+            }
             if proto == nil { counters.add(.refused) }
             // Closed now and not from the queue: there is no protocol to tell, and the peer learns at once.
             // What another reactor's protocol has written, and is not sent, must not look like an orderly end.

@@ -28,9 +28,10 @@ extension EngineConfiguration {
     private static func text(of option: EngineOption, in config: ConfigReader) -> String? {
         let key = ConfigKey(option.name)
         if let text = config.string(forKey: key) { return text }
-        if option.placeholder == nil { return config.bool(forKey: key).map { "\($0)" } }
+        if option.placeholder == nil, let value = config.bool(forKey: key) { return "\(value)" }
         if let number = config.int(forKey: key) { return "\(number)" }
         if let number = config.double(forKey: key) { return "\(number)" }
+        if let value = config.bool(forKey: key) { return "\(value)" }
         return config.stringArray(forKey: key)?.joined(separator: ",")
     }
 }

@@ -39,7 +39,9 @@ struct LogLine: Sendable {
         return (LogLine.identity + others).map { key in
             guard let value = metadata[key] else { return "" }
             let text = LogLine.oneLine("\(value)")
-            return " \(LogLine.oneLine(key))=" + (text.contains(" ") || text.isEmpty ? "\"\(text)\"" : text)
+            // Quoted where it could be taken for more than one.
+            let isPlain = !text.isEmpty && !text.contains { " \"=".contains($0) }
+            return " \(LogLine.oneLine(key))=" + (isPlain ? text : "\"\(text.replacing("\"", with: "\\\""))\"")
         }.joined()
     }
 

@@ -34,6 +34,8 @@ public final class LogWriter: Sendable {
     private let isEnding = Atomic<Bool>(false)
     private let dropped = Atomic<Int>(0)
     private let lost = Atomic<Int>(0)
+    /// The last write failed: what it has written may end in the middle of a line.
+    private let isCut = Atomic<Bool>(false)
 
     /// A writer that keeps what it is given until it is started.
     ///
@@ -81,21 +83,27 @@ public final class LogWriter: Sendable {
         level: Logger.Level = .info,
         descriptor: Int32 = 2
     ) throws(Errno) {
-        guard !state.withLock({ $0.hasStarted }) else { return }
+        let isFirst = state.withLock { state in
+            defer { state.hasStarted = true }
+            return !state.hasStarted
+        }
+        guard isFirst else { return }
         self.format.store(format == .json, ordering: .relaxed)
         self.level.store(LogWriter.rank(level), ordering: .relaxed)
         self.descriptor.store(descriptor, ordering: .relaxed)
-        try SystemThread.start(name: "spindle-log") { [self] in
-            SystemThread.blockBrokenPipeSignal()
-            while !isEnding.load(ordering: .acquiring) {
-                write(take())
-                event.wait()
-            }
-            write(close())
-            state.changeForAll { $0.isDone = true }
+        do throws(Errno) { try SystemThread.start(name: "spindle-log") { [self] in run() } } catch {
+            state.withLock { $0.hasStarted = false }
+            throw error
         }
-        state.changeForAll { $0.hasStarted = true }
-        event.ring()
+    }
+
+    private func run() {
+        while !isEnding.load(ordering: .acquiring) {
+            write(take())
+            event.wait()
+        }
+        write(close())
+        state.changeForAll { $0.isDone = true }
     }
 
     /// Writes what waits, at most for so long, and ends the thread. What is logged after that is written at once.
@@ -112,14 +120,18 @@ public final class LogWriter: Sendable {
         isEnding.store(true, ordering: .releasing)
         event.ring()
         let end = SystemClock.now().advanced(by: time)
-        return state.wait(until: end) { state, isLast in state.isDone || isLast ? state.isDone : nil } ?? false
+        let isDone = state.wait(until: end) { state, isLast in state.isDone || isLast ? state.isDone : nil } ?? false
+        // Those who found the queue full just before it was closed.
+        if isDone { write([]) }
+        return isDone
     }
 
     /// From any thread; never waits, but for after the stop.
     func take(_ line: LogLine) {
         switch queue.push(Waiting(line)) {
         case .pushed(let wasEmpty): if wasEmpty { event.ring() }
-        case .full: dropped.add(1, ordering: .relaxed)
+        // The first one rings: its line may have been taken for the last by then.
+        case .full: if dropped.add(1, ordering: .relaxed).oldValue == 0 { event.ring() }
         case .closed: write([line])
         }
     }
@@ -142,27 +154,42 @@ public final class LogWriter: Sendable {
         var count = 0
         let minimum = minimumLevel
         let format: LogFormat = format.load(ordering: .relaxed) ? .json : .text
-        func flush() {
-            do throws(Errno) { try Descriptor.write(bytes, to: descriptor.load(ordering: .relaxed)) } catch {
-                lost.add(count, ordering: .relaxed)
-            }
-            bytes.removeAll(keepingCapacity: true)
-            count = 0
-        }
-        for line in lines + complaint() where !line.followsWriter || line.level >= minimum {
+        for line in lines where !line.followsWriter || line.level >= minimum {
             bytes += line.text(format).utf8
             count += 1
-            if bytes.count >= 1 << 16 { flush() }
+            if bytes.count >= 1 << 16 { flush(&bytes, &count) }
         }
-        if count > 0 { flush() }
+        flush(&bytes, &count)
+        guard let complaint = complaint() else { return }
+        bytes += complaint.text(format).utf8
+        flush(&bytes, &count)
     }
 
-    /// What was dropped since the last time; nothing when nothing was.
-    private func complaint() -> [LogLine] {
+    /// Writes the bytes of so many lines; lines that cannot be written are told of with those that were dropped.
+    private func flush(_ bytes: inout [UInt8], _ count: inout Int) {
+        guard !bytes.isEmpty else { return }
+        let isCut = isCut.exchange(false, ordering: .relaxed)
+        let text = (isCut ? [UInt8(ascii: "\n")] : []) + bytes
+        let target = descriptor.load(ordering: .relaxed)
+        let isWritten = SystemThread.withoutBrokenPipeSignal {
+            do { try Descriptor.write(text, to: target) } catch { return false }
+            return true
+        }
+        if !isWritten {
+            // A part of a line may have been.
+            self.isCut.store(true, ordering: .relaxed)
+            dropped.add(count, ordering: .relaxed)
+        }
+        bytes.removeAll(keepingCapacity: true)
+        count = 0
+    }
+
+    /// What was lost since the last time; nil when nothing was.
+    private func complaint() -> LogLine? {
         let count = dropped.exchange(0, ordering: .relaxed)
-        guard count > 0 else { return [] }
+        guard count > 0 else { return nil }
         lost.add(count, ordering: .relaxed)
-        let message = "\(count) lines were dropped: \(capacity) waited to be written already"
+        let message = "\(count) lines were lost: \(capacity) waited to be written already, or they could not be written"
         var line = LogLine(
             microseconds: WallClock.now(),
             level: .warning,
@@ -171,7 +198,7 @@ public final class LogWriter: Sendable {
             metadata: [:]
         )
         line.followsWriter = false
-        return [line]
+        return line
     }
 
     private static let levels = Logger.Level.allCases.sorted()

@@ -43,7 +43,7 @@ package struct ProcessOwner: Sendable, Equatable {
         }
         self.user = userNumber
         self.group = ownGroup
-        supplementaryGroups = found == 0 ? [ownGroup] : ProcessOwner.groups(of: name, with: ownGroup)
+        supplementaryGroups = found == 0 ? [ownGroup] : try ProcessOwner.groups(of: name, with: ownGroup)
     }
 
     private static func number(ofGroup group: String) throws(Failure) -> UInt32 {
@@ -55,33 +55,46 @@ package struct ProcessOwner: Sendable, Equatable {
         return number
     }
 
-    private static func groups(of name: [CChar], with group: UInt32) -> [UInt32] {
+    private static func groups(of name: [CChar], with group: UInt32) throws(Failure) -> [UInt32] {
         var groups = [UInt32](repeating: 0, count: 64)
         while true {
             let count = Int(unsafe cl_groups_of_user(name, group, &groups, Int32(groups.count)))
+            if count < 0 { throw .unreadable(Errno(rawValue: Int32(-count))) }
             if count <= groups.count { return Array(groups.prefix(count)) }
             groups = [UInt32](repeating: 0, count: count)
         }
     }
 
-    /// True when the process is it already, and cannot become anybody else.
+    /// True when the process is it already, and in no group beside.
     package var isCurrent: Bool {
         var numbers = [UInt32](repeating: 0, count: 6)
         guard unsafe cl_get_owners(&numbers) == 0 else { return false }
         return numbers[0..<3].allSatisfy { $0 == user } && numbers[3..<6].allSatisfy { $0 == group }
+            && ProcessOwner.currentGroups.isSubset(of: supplementaryGroups + [group])
+    }
+
+    /// The supplementary groups of the process.
+    private static var currentGroups: Set<UInt32> {
+        var groups = [UInt32](repeating: 0, count: 1 << 16)
+        let count = Int(unsafe cl_get_groups(&groups, Int32(groups.count)))
+        return Set(groups.prefix(max(count, 0)))
     }
 
     /// The process becomes it, with every thread, and for good. Does nothing when it is already.
     ///
-    /// setgroups(2), setresgid(2) and setresuid(2), in this order: the first two need what the last one gives up.
+    /// setgroups(2), setresgid(2) and setresuid(2), in this order: the first two need what the last one gives up. Only
+    /// from root: from another user on, the kernel leaves capabilities as they are, and with them the way back.
     ///
-    /// - Throws: EPERM when the process is not root (CAP_SETUID, CAP_SETGID); nothing has changed then. EAGAIN when
-    ///   the user has as many processes as it may. Groups may have changed when the last step fails.
+    /// - Throws: EPERM when the process is not root, and nothing has changed then, or when capabilities survived the
+    ///   change (securebits, capabilities(7)). EAGAIN when the user has as many processes as it may. Groups may have
+    ///   changed when the last step fails.
     package func become() throws(Errno) {
         guard !isCurrent else { return }
+        var numbers = [UInt32](repeating: 0, count: 6)
+        try checked(unsafe cl_get_owners(&numbers))
+        guard numbers[1] == 0 else { throw .notPermitted }
         try checked(unsafe cl_set_groups(group, supplementaryGroups, supplementaryGroups.count))
         try checked(cl_set_users(user))
-        // Nobody but root may become root again: where that works, nothing was given up.
-        guard user == 0 || cl_set_users(0) < 0 else { throw .notPermitted }
+        guard user == 0 || cl_may_set_users() == 0 else { throw .notPermitted }
     }
 }

@@ -46,13 +46,21 @@ public enum SystemThread {
     /// Lets other threads of this CPU run. sched_yield(2).
     package static func yield() { cl_yield() }
 
-    /// Has writes of the calling thread to a pipe without readers fail with EPIPE instead of ending the process.
-    /// pthread_sigmask(3).
-    package static func blockBrokenPipeSignal() {
-        var signals = sigset_t()
+    /// Runs `body`, in which a write to a pipe without readers fails with EPIPE and does not end the process.
+    /// pthread_sigmask(3), sigtimedwait(2).
+    package static func withoutBrokenPipeSignal<Result>(_ body: () -> Result) -> Result {
+        var (signals, before) = (sigset_t(), sigset_t())
         unsafe sigemptyset(&signals)
         unsafe sigaddset(&signals, SIGPIPE)
-        unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+        unsafe pthread_sigmask(SIG_BLOCK, &signals, &before)
+        let result = body()
+        // Somebody else's when it was blocked before.
+        if unsafe sigismember(&before, SIGPIPE) == 0 {
+            var now = timespec()
+            _ = unsafe sigtimedwait(&signals, nil, &now)
+            unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
+        }
+        return result
     }
 
     /// The kernel's number of the calling thread. gettid(2).

@@ -49,6 +49,12 @@ struct LogWriterTests {
         )
     }
 
+    @Test("what a peer sent looks like no other pair of a line")
+    func forged() {
+        let written = line(.info, "m", ["name": "x\" peer=\"1"]).text(.text)
+        #expect(written.contains(#" name="x\" peer=\"1": m"#))
+    }
+
     @Test("a line of JSON is one object, with reactor and connection as numbers")
     func json() {
         let metadata: Logger.Metadata = ["list": ["a", "b"], "reactor": "0", "connection": "7", "map": ["k": "v"]]
@@ -115,7 +121,7 @@ struct LogWriterTests {
         let written = readingToEnd(pipe, writer)
         let lines = written.split(separator: "\n")
         let full = lines.filter { $0.hasSuffix(text) }.count
-        let dropped = lines.filter { $0.contains("lines were dropped: 100 waited") }
+        let dropped = lines.filter { $0.contains("lines were lost: 100 waited") }
             .compactMap { $0.split(separator: " ").dropFirst(3).first.flatMap { Int($0) } }.reduce(0, +)
         #expect(full + dropped == 2_000)
         #expect(dropped > 0)
@@ -155,7 +161,42 @@ struct LogWriterTests {
         Logger(label: "d", factory: writer.handler).info("lost")
         #expect(writer.stop())
         #expect(writer.lostCount == 1)
+        // From this thread now: a reader that is gone must not end the process here either.
+        Logger(label: "d", factory: writer.handler).info("late")
+        #expect(writer.lostCount == 2)
         close(target)
+    }
+
+    @Test("what is dropped is said as soon as there is room, without another line and without a stop")
+    func saidSoon() async throws {
+        for _ in 0..<200 {
+            let (writer, pipe) = (try LogWriter(capacity: 1), Pipe())
+            try writer.start(descriptor: pipe.writing)
+            await withTaskGroup { group in
+                for thread in 0..<4 {
+                    group.addTask {
+                        let logger = Logger(label: "\(thread)", factory: writer.handler)
+                        for number in 0..<6 { logger.info("\(number)") }
+                    }
+                }
+            }
+            var bytes: [UInt8] = []
+            var piece = [UInt8](repeating: 0, count: 1 << 16)
+            func said() -> Int {
+                let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+                return lines.reduce(0) { sum, line in
+                    sum + (line.contains("lines were lost") ? Int(line.split(separator: " ")[3]) ?? 0 : 1)
+                }
+            }
+            // Blocks until there is something: the test's time limit ends it when something stays unsaid.
+            while said() < 24 {
+                let count = unsafe read(pipe.reading, &piece, piece.count)
+                bytes += piece.prefix(count)
+            }
+            #expect(said() == 24)
+            writer.stop()
+            _ = pipe.readAll()
+        }
     }
 
     @Test("lines of four threads all arrive, each thread's in order")

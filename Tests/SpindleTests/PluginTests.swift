@@ -65,6 +65,12 @@ struct PluginTests {
         #expect(try PluginText(parsing: text.description) == text)
     }
 
+    @Test("a combining mark after a colon or an equals sign takes neither with it")
+    func combining() throws {
+        let text = PluginText([.init("a", [("k", "\u{301}b:\u{301}=\u{301}")]), .init("tcp")])
+        #expect(try PluginText(parsing: text.description) == text)
+    }
+
     @Test("tcp takes a port, an address or an interface, and nothing else")
     func tcp() throws {
         let registry = PluginRegistry()
@@ -139,6 +145,35 @@ struct PluginTests {
             #expect(wrapper?.inner == nil)
         }
         #expect(wrapper == nil)
+    }
+
+    @Test("a protocol that aborts while it is made is told of the end, and lets go of its wrapper")
+    func abortedWhileMade() {
+        final class Rude: StreamProtocol {
+            let transport: any StreamTransport
+            private let calls: Recorder<String>
+            init(_ transport: any StreamTransport, _ calls: Recorder<String>) {
+                (self.transport, self.calls) = (transport, calls)
+                transport.abortConnection()
+            }
+            func connectionMade() { calls.add("made") }
+            func dataReceived(_ bytes: Span<UInt8>) {}
+            func connectionLost(_ reason: DisconnectReason) { calls.add("\(reason)") }
+        }
+        weak var wrapper: Marking?
+        weak var rude: Rude?
+        let calls = Recorder<String>()
+        do {
+            let test = ScriptedConnection { transport in
+                let marking = Marking(transport, "")
+                let inner = Rude(marking, calls)
+                (marking.inner, wrapper, rude) = (inner, marking, inner)
+                return marking
+            }
+            #expect(test.isClosed)
+        }
+        #expect(wrapper == nil && rude == nil)
+        #expect(calls.values == ["\(DisconnectReason.aborted)"])
     }
 
     @Test("a protocol that is a task can't be wrapped, and the start says so")

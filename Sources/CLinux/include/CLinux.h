@@ -201,7 +201,11 @@ int cl_get_owners(uint32_t numbers[6]);
 /// getpwnam_r(3) and getgrnam_r(3), or by number when `name` is NULL: 1 when found, 0 when not, or -errno.
 int cl_find_user(const char *name, uint32_t *user, uint32_t *group, char *found_name, size_t size);
 int cl_find_group(const char *name, uint32_t *group);
-/// getgrouplist(3): how many groups there are, of which at most `count` are stored.
+/// getgroups(2): how many supplementary groups the process has; stored when there is room for them.
+int cl_get_groups(uint32_t *groups, int count);
+/// capget(2): 1 when the calling thread may get CAP_SETUID, 0 when not.
+int cl_may_set_users(void);
+/// getgrouplist(3): how many groups there are, of which at most `count` are stored; -ENOMEM.
 int cl_groups_of_user(const char *name, uint32_t group, uint32_t *groups, int count);
 
 // ---- signals (signal-safety(7): the handler only stores a number and writes an eventfd) ----

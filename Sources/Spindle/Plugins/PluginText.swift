@@ -58,7 +58,8 @@ public struct PluginText: Sendable, Equatable, CustomStringConvertible {
     private static func fields(_ text: String) throws(PluginError) -> [(name: String, value: String?)] {
         var fields: [(name: String, value: String?)] = [("", nil)]
         var isEscaped = false
-        for character in text {
+        // By scalars: a combining mark makes one character of a colon and itself.
+        for character in text.unicodeScalars {
             let last = fields.count - 1
             if !isEscaped {
                 switch character {
@@ -76,9 +77,9 @@ public struct PluginText: Sendable, Equatable, CustomStringConvertible {
             }
             isEscaped = false
             if fields[last].value == nil {
-                fields[last].name.append(character)
+                fields[last].name.unicodeScalars.append(character)
             } else {
-                fields[last].value?.append(character)
+                fields[last].value?.unicodeScalars.append(character)
             }
         }
         guard !isEscaped else { throw PluginError("'\(text)': nothing follows the last backslash") }
@@ -96,7 +97,7 @@ public struct PluginText: Sendable, Equatable, CustomStringConvertible {
     }
 
     private static func escaped(_ text: String, _ special: String) -> String {
-        text.map { special.contains($0) ? "\\\($0)" : String($0) }.joined()
+        text.unicodeScalars.map { special.unicodeScalars.contains($0) ? "\\\($0)" : String($0) }.joined()
     }
 }
 
