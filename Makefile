@@ -90,8 +90,9 @@ sim: setup ## Hunt for violations in simulated runs: make sim SEED=0 REACTORS=64
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 asan: setup ## Parsers, buffers, rings and the contract under AddressSanitizer
-	ASAN_OPTIONS=detect_leaks=0 swift test --no-parallel --sanitize=address --build-path .build/asan \
-		--filter 'SpindleCoreTests|SpindleSystemTests|SpindleTopologyTests|SpindleReactorTests|SpindleCLITests|EngineOption'
+	SPINDLE_ENGINE_ONLY=1 ASAN_OPTIONS=detect_leaks=0 swift test --no-parallel --sanitize=address \
+		--build-path .build/asan \
+		--filter 'SpindleCoreTests|SpindleSystemTests|SpindleTopologyTests|SpindleReactorTests|EngineOption|PluginTests'
 
 ci: test lint tidy tsan asan sim docs examples check-command check-bench check-report check-counts ## Everything that CI runs
 

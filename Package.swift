@@ -172,7 +172,7 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
-// `make tsan` builds what it looks at: the engine. Everything else takes as long again.
+// `make tsan` and `make asan` build what they look at: the engine. Everything else takes as long again.
 if Context.environment["SPINDLE_ENGINE_ONLY"] != nil {
     package.targets.removeAll { target in
         ["SpindleCLI", "SpindleMain", "SpindleLoad", "Example", "SimulationHunt", "Service"].contains {

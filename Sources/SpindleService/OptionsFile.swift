@@ -11,8 +11,8 @@ internal import Yams
 ///         filePath: "server.yaml"
 ///     )
 ///
-/// JSON is read as YAML, which it is but for escapes beyond U+FFFF (`"\ud83d\ude00"`). Each value keeps its text: `64KiB`,
-/// `2` and `true` are as they were written.
+/// JSON is read as YAML, which it is but for escapes beyond U+FFFF (`"\ud83d\ude00"`). Each value keeps its text:
+/// `64KiB`, `2` and `true` are as they were written.
 public struct OptionsFile: FileConfigSnapshot {
     /// What the file is called, and what may stand in it.
     public struct ParsingOptions: FileParsingOptions {
