@@ -4,8 +4,8 @@
 ///
 /// One object per connection, made by a `StreamProtocolFactory` and used on one reactor's thread for its whole
 /// life, so it needs no locks. The order is: `connectionMade` once, `dataReceived` any number of times,
-/// `connectionLost` once, nothing after; only `connectionLost` when it was aborted while it was made. No callback is
-/// entered while another of the same reactor runs.
+/// `connectionLost` once, nothing after; none of them when the connection was aborted while the object was made. No
+/// callback is entered while another of the same reactor runs.
 ///
 /// A callback that throws ends its connection with `.failed(error)`, unsent bytes are dropped, the error is
 /// logged once with the connection's identity, and every other connection goes on.

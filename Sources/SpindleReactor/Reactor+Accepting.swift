@@ -134,12 +134,7 @@ extension Reactor {
         corked = .none
         guard let proto, connection.state.isLive else {
             cork.removeAll()
-            // Aborted while it was built: told of the end as every other, or whatever it holds would hold it.
-            if let proto, connection.ending != nil {
-                connection.proto = proto
-                counters.add(.liveProtocols)
-                return
-            }
+            letGo(of: proto)
             if proto == nil { counters.add(.refused) }
             // Closed now and not from the queue: there is no protocol to tell, and the peer learns at once.
             // What another reactor's protocol has written, and is not sent, must not look like an orderly end.
@@ -155,6 +150,15 @@ extension Reactor {
         counters.add(.liveProtocols)
         if connection.idleTimeout > 0 { armTimer(of: connection) }
         call(connection) { proto throws in try proto.connectionMade() }
+    }
+
+    /// Takes wrappers and what is in them apart: they hold each other until the end, of which nobody tells these.
+    private func letGo(of proto: (any StreamProtocol)?) {
+        var wrapper = proto as? any StreamWrapper
+        while let outer = wrapper {
+            wrapper = outer.inner as? any StreamWrapper
+            outer.inner = nil
+        }
     }
 
     // MARK: Errors of accept

@@ -147,7 +147,7 @@ struct PluginTests {
         #expect(wrapper == nil)
     }
 
-    @Test("a protocol that aborts while it is made is told of the end, and lets go of its wrapper")
+    @Test("a protocol that aborts while it is made is told nothing, and goes with its wrapper")
     func abortedWhileMade() {
         final class Rude: StreamProtocol {
             let transport: any StreamTransport
@@ -173,7 +173,7 @@ struct PluginTests {
             #expect(test.isClosed)
         }
         #expect(wrapper == nil && rude == nil)
-        #expect(calls.values == ["\(DisconnectReason.aborted)"])
+        #expect(calls.values.isEmpty)
     }
 
     @Test("a protocol that is a task can't be wrapped, and the start says so")
