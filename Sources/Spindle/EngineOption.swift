@@ -21,8 +21,11 @@ public struct EngineOption: Sendable {
     let print: @Sendable (EngineConfiguration) -> String
 
     /// The environment variable: `SPINDLE_READ_BUDGET`.
-    public var environmentName: String {
-        "SPINDLE_" + name.uppercased().map { $0 == "-" ? "_" : $0 }.map(String.init).joined()
+    public var environmentName: String { EngineOption.environmentName(of: name) }
+
+    /// The variable that sets what has this name.
+    package static func environmentName(of name: String) -> String {
+        "SPINDLE_" + String(name.uppercased().map { $0 == "-" ? "_" : $0 })
     }
 
     /// Sets the option to what `text` says; "true" for a flag without a value.

@@ -14,7 +14,7 @@ enum ServerSetting: String, CaseIterable {
 
     var name: String { rawValue }
 
-    var environmentName: String { "SPINDLE_" + String(name.uppercased().map { $0 == "-" ? "_" : $0 }) }
+    var environmentName: String { EngineOption.environmentName(of: name) }
 
     var standard: String {
         switch self {

@@ -70,14 +70,14 @@ package struct ProcessOwner: Sendable, Equatable {
         var numbers = [UInt32](repeating: 0, count: 6)
         guard unsafe cl_get_owners(&numbers) == 0 else { return false }
         return numbers[0..<3].allSatisfy { $0 == user } && numbers[3..<6].allSatisfy { $0 == group }
-            && ProcessOwner.currentGroups.isSubset(of: supplementaryGroups + [group])
+            && ProcessOwner.currentGroups?.isSubset(of: supplementaryGroups + [group]) == true
     }
 
-    /// The supplementary groups of the process.
-    private static var currentGroups: Set<UInt32> {
+    /// The supplementary groups of the process; nil when the kernel does not say.
+    private static var currentGroups: Set<UInt32>? {
         var groups = [UInt32](repeating: 0, count: 1 << 16)
         let count = Int(unsafe cl_get_groups(&groups, Int32(groups.count)))
-        return Set(groups.prefix(max(count, 0)))
+        return count < 0 ? nil : Set(groups.prefix(count))
     }
 
     /// The process becomes it, with every thread, and for good. Does nothing when it is already.
