@@ -11,7 +11,7 @@ SPINDLE := .build/release/spindle
 PACKAGES := libnuma-dev python3 gcc libc6-dev procps util-linux
 ARGS ?=
 
-.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report check-counts bench-peers tuning-doc tsan asan sim ci clean
+.PHONY: help setup build test bench bench-floor tidy format lint docs static numa-vm examples check-command check-bench check-report check-counts bench-peers tuning-doc tsan asan sim fuzz ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -94,7 +94,19 @@ asan: setup ## Parsers, buffers, rings and the contract under AddressSanitizer
 		--build-path .build/asan \
 		--filter 'SpindleCoreTests|SpindleSystemTests|SpindleTopologyTests|SpindleReactorTests|EngineOption|PluginTests'
 
-ci: test lint tidy tsan asan sim docs examples check-command check-bench check-report check-counts ## Everything that CI runs
+# For each parser so many seconds.
+FUZZ_SECONDS ?= 20
+FUZZERS := FuzzFraming
+# The optimizer on and assertions, too; gold can't link what the fuzzer's instrumentation leaves.
+FUZZ_FLAGS := $(addprefix -Xswiftc ,-sanitize=fuzzer,address -parse-as-library -assert-config Debug -use-ld=lld)
+
+fuzz: setup ## Fuzz the parsers that peers feed: make fuzz FUZZ_SECONDS=600
+	for fuzzer in $(FUZZERS); do \
+		swift build -c release --package-path Tests/Fuzz --product $$fuzzer $(FUZZ_FLAGS) && \
+		Tests/Fuzz/.build/release/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=96 -verbosity=0 || exit 1; \
+	done
+
+ci: test lint tidy tsan asan fuzz sim docs examples check-command check-bench check-report check-counts ## Everything that CI runs
 
 clean: ## Remove what was built
 	rm -rf .build Benchmarks/Floor/build

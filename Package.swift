@@ -50,6 +50,7 @@ let package = Package(
     products: [
         .library(name: "Spindle", targets: ["Spindle"]),
         .library(name: "SpindleDeferred", targets: ["SpindleDeferred"]),
+        .library(name: "SpindleProtocols", targets: ["SpindleProtocols"]),
         .library(name: "SpindleService", targets: ["SpindleService"]),
         .library(name: "SpindleSimulation", targets: ["SpindleSimulation"]),
         .library(name: "SpindleTesting", targets: ["SpindleTesting"]),
@@ -92,6 +93,7 @@ let package = Package(
                 "Spindle", "SpindleSystem", "SpindleTopology", lifecycle, logging, configuration, yaml,
             ]
         ),
+        layer("SpindleProtocols", ["SpindleCore", "SpindleReactor"]),
         layer("SpindleDeferred", ["SpindleCore", "SpindleReactor"]),
         layer(
             "SpindleTesting",
@@ -148,6 +150,7 @@ let package = Package(
         ),
         tests("OperationsTests", ["OperationsUnderTest", "Spindle"]),
         tests("SpindleDeferredTests", ["SpindleDeferred", "SpindleSystem", "SpindleTesting"]),
+        tests("SpindleProtocolsTests", ["SpindleProtocols", "SpindleTesting"]),
         tests("SpindleTestingTests", ["SpindleTesting", "Spindle"]),
         // Whole simulated runs: hunted by `make sim`, and 200 of them by the tests.
         .target(

@@ -31,10 +31,12 @@ let package = Package(
             path: "Benchmarks/Times",
             plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
         ),
+        .target(name: "CFraming", cSettings: [.unsafeFlags(["-O2"])]),
         .executableTarget(
             name: "Micro",
             dependencies: [
-                "Operations",
+                "CFraming", "Operations",
+                .product(name: "SpindleProtocols", package: "spindle"),
                 .product(name: "Spindle", package: "spindle"),
                 .product(name: "SpindleSimulation", package: "spindle"),
             ]

@@ -44,6 +44,15 @@ public protocol StreamTransport: AnyObject {
     /// Lets `dataReceived` happen again, in a later turn; bytes that waited come first.
     func resumeProducing()
 
+    /// True while `dataReceived` may come: the connection is open, reading is not paused, the peer has not ended.
+    var isReading: Bool { get }
+
+    /// Puts bytes back that `dataReceived` was given and the protocol does not want yet.
+    ///
+    /// They come again in a later turn once reading goes on, before all others; a connection that is closing drops
+    /// them. A copy: for the rest of a piece, after a pause in its middle.
+    func unread(_ bytes: Span<UInt8>)
+
     /// Sets the time without bytes read or sent after which `idleTimeoutExpired` is called; nil for never.
     ///
     /// - Returns: What was set before.

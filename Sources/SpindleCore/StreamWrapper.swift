@@ -69,6 +69,10 @@ extension StreamWrapper {
     public func pauseProducing() { transport.pauseProducing() }
     /// Handed on.
     public func resumeProducing() { transport.resumeProducing() }
+    /// Of the connection.
+    public var isReading: Bool { transport.isReading }
+    /// Handed on: the bytes come by way of this wrapper's `dataReceived` again. One that changes bytes keeps them.
+    public func unread(_ bytes: Span<UInt8>) { transport.unread(bytes) }
     /// Handed on.
     @discardableResult
     public func setIdleTimeout(_ timeout: Duration?) -> Duration? { transport.setIdleTimeout(timeout) }

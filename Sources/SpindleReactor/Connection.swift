@@ -129,6 +129,16 @@ final class Connection: StreamTransport {
         reactor.readLaterIfNeeded(self)
     }
 
+    var isReading: Bool { state.mayRead }
+
+    func unread(_ bytes: Span<UInt8>) {
+        reactor.preconditionCurrent()
+        guard !bytes.isEmpty, state.phase == .open else { return }
+        let chunk = ByteChunk(copying: bytes, from: reactor.pool)
+        keep(ByteChunk.joined(chunk, takeKept()) ?? chunk)
+        reactor.readLaterIfNeeded(self)
+    }
+
     @discardableResult
     func setIdleTimeout(_ timeout: Duration?) -> Duration? {
         reactor.preconditionCurrent()

@@ -60,6 +60,9 @@ struct ConnectionState {
         /// Bytes came along from another reactor, and go before those of the kernel.
         static let inputKept = Flags(rawValue: 1 << 16)
 
+        /// With none of these, a short read means that no input waits.
+        static let moreMayWait: Flags = [.inputIsFinal, .inputHasUrgent, .inputKept]
+
         /// With none of these, bytes that come in go to the protocol and what it writes to the socket: every echo.
         static let special: Flags = [
             .pausedByProtocol, .pausedByWatermark, .inputIsFinal, .inputEnded, .inputHasUrgent,

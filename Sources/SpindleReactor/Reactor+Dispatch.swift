@@ -118,7 +118,7 @@ extension Reactor {
             return connection.state.flags.contains(.pulled) ? offerInput(of: connection) : deliverKept(to: connection)
         }
         var budget = configuration.readBudgetBytes
-        while connection.state.mayRead {
+        while connection.state.mayRead, !connection.state.flags.contains(.inputKept) {
             guard budget > 0 else {
                 counters.add(.readBudgetExhausted)
                 if !strikes(.forgottenInput, every: 2) { connection.state.flags.insert(.inputWaits) }
@@ -133,8 +133,9 @@ extension Reactor {
                 counters.add(.messages)
                 connection.lastActivity = now.nanoseconds
                 deliver(lent, to: connection)
-                // A short read means drained (epoll(7)), unless no further edge will come, or it stopped at a mark.
-                if lent.drained, connection.state.flags.isDisjoint(with: [.inputIsFinal, .inputHasUrgent]) {
+                // A short read means drained (epoll(7)), unless no further edge will come, or it stopped at a mark;
+                // what was put back comes first.
+                if lent.drained, connection.state.flags.isDisjoint(with: .moreMayWait) {
                     return connection.state.flags.subtract(.inputWaits)
                 }
             case .wouldBlock:
@@ -148,8 +149,9 @@ extension Reactor {
                 return end(connection, brokenBy: connection.sendError ?? errno)
             }
         }
-        // Paused or closing, and no edge will announce what may be left.
+        // Paused or closing, or bytes were put back, and no edge will announce what may be left.
         if !strikes(.forgottenInput, every: 2) { connection.state.flags.insert(.inputWaits) }
+        readLaterIfNeeded(connection)
     }
 
     @inline(__always)

@@ -12,6 +12,7 @@
 //        Micro tasks [--times N]               ns to await an actor of the same reactor (from isolated code, from a
 //                                              preferring task), to make a task, to hop to a spinning reactor and back
 //        Micro timers [--pending N]            ns per schedule + cancel, and a million timers that expire
+//        Micro framing [--pieces N] [--rounds N]       ns per line and per message behind its length, beside raw C
 //        Micro simulated [--reactors N] [--echoes N]   N reactors on the simulated driver, for counting
 //        Micro count/NAME [--times N] [--plant N]      an operation of `Operations` N times, for counting; with N heap
 //                                              allocations planted into each, which the gates have to see
@@ -25,7 +26,7 @@ import Operations
 let benchmarks: [String: @Sendable (Arguments) async throws -> Figures] = [
     "one-way": Mailbox.oneWay, "round-trip": Mailbox.spinningRoundTrip, "wake": Mailbox.wakingRoundTrip,
     "sleepers": Mailbox.sleepingRoundTrip, "busy": BusyReactor.run, "timers": Timers.run,
-    "tasks": Tasks.run,
+    "tasks": Tasks.run, "framing": FramingSpeed.run,
 ]
 
 let arguments = Arguments(CommandLine.arguments.dropFirst())
