@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -25,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -111,10 +113,18 @@ typedef union {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
+    struct sockaddr_un local;
 } raw_address;
+
+_Static_assert(sizeof((struct sockaddr_un){0}.sun_path) == sizeof((cl_address){0}.path), "unix(7)");
 
 static socklen_t encode(const cl_address *from, raw_address *to) {
     memset(to, 0, sizeof *to);
+    if (from->family == 1) {
+        to->local.sun_family = AF_UNIX;
+        memcpy(to->local.sun_path, from->path, from->path_length);
+        return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + from->path_length);
+    }
     if (from->family == 4) {
         to->v4.sin_family = AF_INET;
         to->v4.sin_port = htons(from->port);
@@ -128,8 +138,19 @@ static socklen_t encode(const cl_address *from, raw_address *to) {
     return sizeof to->v6;
 }
 
-static void decode(const raw_address *from, cl_address *to) {
+void cl_decode_address(const void *address, size_t length, cl_address *to) {
+    const raw_address *from = address;
     memset(to, 0, sizeof *to);
+    if (length >= sizeof(sa_family_t) && from->any.sa_family == AF_UNIX) {
+        size_t count = length - offsetof(struct sockaddr_un, sun_path);
+        if (count > sizeof to->path) count = sizeof to->path;
+        // A file's name ends with a zero, which is counted; an abstract one begins with one, and is as long as it is.
+        if (count > 0 && from->local.sun_path[0] != 0) count = strnlen(from->local.sun_path, count);
+        to->family = 1;
+        to->path_length = (uint8_t)count;
+        memcpy(to->path, from->local.sun_path, count);
+        return;
+    }
     if (from->any.sa_family == AF_INET) {
         to->family = 4;
         to->port = ntohs(from->v4.sin_port);
@@ -158,7 +179,8 @@ int cl_address_parse(const char *text, cl_address *to) {
 unsigned cl_interface_index(const char *name) { return if_nametoindex(name); }
 
 int cl_stream_socket(int family) {
-    return RESULT(socket(family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    int domain = family == 1 ? AF_UNIX : family == 4 ? AF_INET : AF_INET6;
+    return RESULT(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 int cl_bind(int fd, const cl_address *address) {
@@ -176,11 +198,11 @@ int cl_connect(int fd, const cl_address *address) {
 int cl_listen(int fd, int backlog) { return RESULT(listen(fd, backlog)); }
 
 int cl_accept(int fd, cl_address *peer) {
-    raw_address raw;
+    raw_address raw = {0};
     socklen_t length = sizeof raw;
     int result = accept4(fd, &raw.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (result < 0) return -errno;
-    decode(&raw, peer);
+    cl_decode_address(&raw, length, peer);
     return result;
 }
 
@@ -188,7 +210,7 @@ int cl_local_address(int fd, cl_address *address) {
     raw_address raw = {0};
     socklen_t length = sizeof raw;
     if (getsockname(fd, &raw.any, &length) < 0) return -errno;
-    decode(&raw, address);
+    cl_decode_address(&raw, length, address);
     return 0;
 }
 
@@ -196,7 +218,7 @@ int cl_peer_address(int fd, cl_address *address) {
     raw_address raw = {0};
     socklen_t length = sizeof raw;
     if (getpeername(fd, &raw.any, &length) < 0) return -errno;
-    decode(&raw, address);
+    cl_decode_address(&raw, length, address);
     return 0;
 }
 
@@ -208,6 +230,18 @@ ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count) {
     struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
     return cl_system_call(__NR_sendmsg, fd, (long)&message, MSG_NOSIGNAL, 0, 0, 0);
 }
+
+int cl_peer_credentials(int fd, uint32_t numbers[3]) {
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -errno;
+    numbers[0] = (uint32_t)peer.pid;
+    numbers[1] = peer.uid;
+    numbers[2] = peer.gid;
+    return 0;
+}
+
+int cl_duplicate(int fd) { return RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
 int cl_shutdown_writes(int fd) { return RESULT(shutdown(fd, SHUT_WR)); }
 

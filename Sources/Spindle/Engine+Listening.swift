@@ -44,16 +44,8 @@ extension Engine {
         }
         do throws(ListenError) {
             for (offset, address) in addresses.enumerated() {
-                let sockets = try bind(address, options)
-                pending.append(
-                    PendingListener(
-                        id: firstID + offset,
-                        address: sockets.address,
-                        sockets: sockets.handles.map { TravellingSocket($0, close: drivers.close) },
-                        factoryGroup: firstID,
-                        makeFactory: factory
-                    )
-                )
+                let group = try bind(address, options)
+                pending.append(PendingListener(id: firstID + offset, group, factoryGroup: firstID, factory))
             }
         } catch {
             pending.forEach { $0.close() }
@@ -68,31 +60,38 @@ extension Engine {
             return $0.mailroom.handles
         }
         if let handles { startListening(added, on: handles) }
-        return Listener(addresses: added.map(\.address), ids: added.map(\.id), engine: self)
+        return Listener(addresses: added.map(\.group.address), ids: added.map(\.id), engine: self)
     }
 
-    /// A socket per reactor, all bound to the same address and listening.
-    private func bind(
-        _ address: SocketAddress,
-        _ options: ListenOptions
-    ) throws(ListenError) -> (handles: [SocketHandle], address: SocketAddress) {
+    /// A socket per reactor, all bound to the same address and listening; of a Unix socket a number per reactor.
+    private func bind(_ address: SocketAddress, _ options: ListenOptions) throws(ListenError) -> SocketGroup {
         var options = options
-        options.sharedPort = reactorCount > 1
+        options.sharedPort = reactorCount > 1 && !address.isUnix
         if configuration.busyPoll > .zero {
             options.busyPollMicroseconds = Int(configuration.busyPoll.clampedNanoseconds / 1000)
         }
         var handles: [SocketHandle] = []
         do throws(Errno) {
-            handles.append(try drivers.bind(address, options))
-            let bound = try drivers.localAddress(of: handles[0])
+            let first = try drivers.bind(address, options)
+            handles.append(first.socket)
             options.exclusive = false
-            for _ in 1..<reactorCount { handles.append(try drivers.bind(bound, options)) }
+            for _ in 1..<reactorCount {
+                handles.append(
+                    try address.isUnix
+                        ? drivers.duplicate(first.socket) : drivers.bind(first.address, options).socket
+                )
+            }
             // All are bound before the first one listens: connections that came earlier would go to too few.
             var granted = configuration.backlog
             for handle in handles { granted = min(granted, try drivers.listen(handle, backlog: configuration.backlog)) }
             if granted < configuration.backlog { reportClampedBacklog(granted) }
-            try steer(handles)
-            return (handles, bound)
+            if !address.isUnix { try steer(handles) }
+            return SocketGroup(
+                sockets: handles.map { TravellingSocket($0, close: drivers.close) },
+                address: first.address,
+                isShared: address.isUnix && reactorCount > 1,
+                keeper: first.keeper
+            )
         } catch {
             handles.forEach(drivers.close)
             throw ListenError(address: address, errno: error)
@@ -160,15 +159,18 @@ extension Engine {
         return accepting
     }
 
-    /// What accept mode `balanced` needs for each listener, by its number; nothing in the other modes.
+    /// What accept mode `balanced` needs for each listener, by its number, and a shared queue in every mode.
     private func makeBalances(_ listeners: [PendingListener], _ handles: [ReactorHandle]) -> [Int: Balance] {
-        guard configuration.acceptMode == .balanced, handles.count > 1 else { return [:] }
+        guard handles.count > 1 else { return [:] }
+        // Whoever is awake first takes what comes to a shared queue: without a balance that is mostly the same one.
+        let balanced = listeners.filter { $0.group.isShared || configuration.acceptMode == .balanced }
+        guard !balanced.isEmpty else { return [:] }
         let channel = SpindleReactor.Channel<HandedOverSocket>(
             mailroom,
             undelivered: { [drivers] message, _ in drivers.close(message.socket) },
             handler: { message, _ in Reactor.current?.adopt(message) }
         )
-        let balances = listeners.map { listener in
+        let balances = balanced.map { listener in
             let balance = Balance(
                 channel,
                 handles: handles,
@@ -182,11 +184,15 @@ extension Engine {
 
     private func listen(_ listener: PendingListener, _ use: FactoryUse, _ balance: Balance?, on reactor: Reactor) {
         // A stop has begun meanwhile: nobody would end what came.
-        guard !reactor.isDraining, let socket = listener.sockets[reactor.index].take() else { return }
+        guard !reactor.isDraining, let socket = listener.group.sockets[reactor.index].take() else { return }
         do throws(Errno) {
             try reactor.listen(
-                on: socket,
-                address: listener.address,
+                on: ListeningSocket(
+                    socket,
+                    address: listener.group.address,
+                    isShared: listener.group.isShared,
+                    keeper: listener.group.keeper
+                ),
                 use: use,
                 listenerID: listener.id,
                 balance: balance
@@ -194,7 +200,7 @@ extension Engine {
         } catch {
             // Closed, or the kernel would go on to give it its share of the connections.
             drivers.close(socket)
-            let message = "cannot watch the listener on \(listener.address): \(error)"
+            let message = "cannot watch the listener on \(listener.group.address): \(error)"
             log.write(LogRecord(level: .error, message: message, reactor: reactor.index))
         }
     }

@@ -35,6 +35,8 @@ public final class Engine: Sendable {
     /// Threads for work that blocks: they run with the engine, off its reactors' cores.
     public let blockingPool: BlockingPool
     package let log: any LogSink
+    /// Looks up the names that connections of this side go to, for every reactor.
+    public let resolver: any NameResolver
     /// Whom the process becomes at the start.
     let owner: ProcessOwner?
     let drivers: any DriverProvider
@@ -47,6 +49,7 @@ public final class Engine: Sendable {
     ///   - drivers: Makes each reactor's driver; the simulated one for tests, or your own.
     ///   - log: Takes the engine's log; the default hands it to swift-log, which writes to standard error unless the
     ///     program has bootstrapped it otherwise. `SilentLog` drops it.
+    ///   - resolver: Looks up names; nil asks the system (getaddrinfo(3)) on the blocking pool.
     ///   - machine: The machine to plan for; nil reads /sys and /proc.
     ///   - placement: A plan made before, instead of one from the configuration's request.
     /// - Throws: `OptionError` when limits contradict each other or there is no such user, `PlacementError` when the
@@ -55,6 +58,7 @@ public final class Engine: Sendable {
         _ configuration: EngineConfiguration = EngineConfiguration(),
         driver drivers: any DriverProvider = EpollDrivers(),
         log: any LogSink = SwiftLogSink.standard,
+        resolver: (any NameResolver)? = nil,
         machine: MachineTopology? = nil,
         placement: Placement? = nil
     ) throws {
@@ -68,6 +72,7 @@ public final class Engine: Sendable {
         self.drivers = drivers
         self.log = log
         blockingPool = BlockingPool(configuration.blocking)
+        self.resolver = resolver ?? SystemResolver(blockingPool)
         let plan: Placement
         if let placement { plan = placement } else { plan = try Placement.plan(configuration.placement, on: machine) }
         self.placement = plan

@@ -13,6 +13,11 @@ public struct ListenError: Error, CustomStringConvertible, Equatable {
     public var description: String {
         let advice =
             switch errno {
+            case .addressInUse where address.isUnix: "; another program listens there (ss -lxp)"
+            case .fileExists: "; the file is no socket: choose another name, or remove it"
+            case .noSuchFile: "; make the folder"
+            case .nameTooLong: "; the name of a Unix socket has at most 107 bytes: choose a shorter path"
+            case .accessDenied where address.isUnix: "; the folder belongs to somebody else"
             case .addressInUse: "; another program has the port: choose another, or stop that one (ss -ltnp)"
             case .accessDenied: "; ports below 1024 need CAP_NET_BIND_SERVICE"
             case .addressNotAvailable: "; `ip address` shows this machine's addresses"

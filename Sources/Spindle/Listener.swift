@@ -26,16 +26,37 @@ public final class Listener: Sendable {
     }
 }
 
-/// A listening socket that is bound and not yet given to its reactor.
-struct PendingListener: Sendable {
-    let id: Int
-    let address: SocketAddress
+/// A listening socket for each reactor, of one address.
+struct SocketGroup: Sendable {
     /// By reactor.
     let sockets: [TravellingSocket]
+    let address: SocketAddress
+    /// They are several numbers of one socket.
+    let isShared: Bool
+    /// Kept while anybody accepts there.
+    let keeper: (any AnyObject & Sendable)?
+}
+
+/// Listening sockets that are bound and not yet given to their reactors.
+struct PendingListener: Sendable {
+    let id: Int
+    let group: SocketGroup
     /// The same number for listeners that share one factory object per reactor.
     let factoryGroup: Int
     let makeFactory: @Sendable () -> any StreamProtocolFactory
 
+    init(
+        id: Int,
+        _ group: SocketGroup,
+        factoryGroup: Int,
+        _ makeFactory: @escaping @Sendable () -> any StreamProtocolFactory
+    ) {
+        self.id = id
+        self.group = group
+        self.factoryGroup = factoryGroup
+        self.makeFactory = makeFactory
+    }
+
     /// Nobody will accept from it.
-    func close() { sockets.forEach { $0.close() } }
+    func close() { group.sockets.forEach { $0.close() } }
 }

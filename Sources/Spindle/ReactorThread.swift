@@ -24,6 +24,7 @@ struct ReactorThread: Sendable {
             let limits = engine.configuration.limits
             let driver = try engine.drivers.makeDriver(reactor: index, configuration: limits)
             reactor = Reactor(index: index, configuration: limits, driver: driver, mailroom: mailroom, log: engine.log)
+            reactor.resolver = engine.resolver
         } catch {
             failures.add(index, error)
             handle.markStopped()

@@ -17,6 +17,8 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
     // The numbers are those of the kernel's asm-generic tables, which x86-64, Arm and RISC-V share.
     /// Operation not permitted: a firewall rule or a sandbox refused it.
     public static var notPermitted: Errno { Errno(rawValue: 1) }
+    /// No such file or folder.
+    public static var noSuchFile: Errno { Errno(rawValue: 2) }
     /// No such process or thread.
     public static var noSuchProcess: Errno { Errno(rawValue: 3) }
     /// A signal arrived first.
@@ -29,6 +31,8 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
     public static var noMemory: Errno { Errno(rawValue: 12) }
     /// Permission denied, as for a port below 1024.
     public static var accessDenied: Errno { Errno(rawValue: 13) }
+    /// The file exists already.
+    public static var fileExists: Errno { Errno(rawValue: 17) }
     /// No such device, as for an interface name.
     public static var noDevice: Errno { Errno(rawValue: 19) }
     /// Invalid argument.
@@ -39,10 +43,14 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
     public static var tooManyFiles: Errno { Errno(rawValue: 24) }
     /// The peer no longer reads.
     public static var brokenPipe: Errno { Errno(rawValue: 32) }
+    /// The name is too long (ENAMETOOLONG).
+    public static var nameTooLong: Errno { Errno(rawValue: 36) }
     /// The kernel has no such call (ENOSYS).
     public static var notImplemented: Errno { Errno(rawValue: 38) }
     /// Protocol error.
     public static var protocolError: Errno { Errno(rawValue: 71) }
+    /// Not a socket.
+    public static var notSocket: Errno { Errno(rawValue: 88) }
     /// The option or operation is not supported (EOPNOTSUPP).
     public static var notSupported: Errno { Errno(rawValue: 95) }
     /// The address is in use.
@@ -76,8 +84,10 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
         20: ("ENOTDIR", "not a folder"), 21: ("EISDIR", "a folder, not a file"),
         22: ("EINVAL", "invalid argument"), 23: ("ENFILE", "the system has too many open files"),
         24: ("EMFILE", "the process has too many open files"), 28: ("ENOSPC", "no space left"),
-        32: ("EPIPE", "the peer no longer reads"), 38: ("ENOSYS", "the kernel has no such call"),
-        71: ("EPROTO", "protocol error"), 95: ("EOPNOTSUPP", "not supported"),
+        32: ("EPIPE", "the peer no longer reads"), 36: ("ENAMETOOLONG", "the name is too long"),
+        38: ("ENOSYS", "the kernel has no such call"),
+        71: ("EPROTO", "protocol error"), 88: ("ENOTSOCK", "not a socket"),
+        95: ("EOPNOTSUPP", "not supported"),
         98: ("EADDRINUSE", "address in use"), 99: ("EADDRNOTAVAIL", "not an address of this machine"),
         97: ("EAFNOSUPPORT", "address family not supported"), 101: ("ENETUNREACH", "network unreachable"),
         103: ("ECONNABORTED", "connection aborted"), 104: ("ECONNRESET", "connection reset by the peer"),

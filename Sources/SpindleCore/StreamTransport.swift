@@ -9,6 +9,9 @@ public protocol StreamTransport: AnyObject {
     var peerAddress: SocketAddress { get }
     /// This end. Readable for ever, also after `connectionLost`.
     var localAddress: SocketAddress { get }
+    /// Who opened the other end, when this is a Unix socket that is still open; else nil.
+    var peerCredentials: PeerCredentials? { get }
+
     /// Identifies the connection in logs: counted from 1 on each reactor.
     var connectionNumber: UInt64 { get }
     /// The bytes that were written and not yet taken by the kernel.

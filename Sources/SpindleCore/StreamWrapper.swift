@@ -50,6 +50,8 @@ extension StreamWrapper {
     /// Of the connection.
     public var localAddress: SocketAddress { transport.localAddress }
     /// Of the connection.
+    public var peerCredentials: PeerCredentials? { transport.peerCredentials }
+    /// Of the connection.
     public var connectionNumber: UInt64 { transport.connectionNumber }
     /// Of the connection.
     public var bufferedByteCount: Int { transport.bufferedByteCount }

@@ -21,10 +21,33 @@ package final class FactoryUse {
     }
 }
 
+/// A listening socket for a reactor to accept from.
+package struct ListeningSocket {
+    package let handle: SocketHandle
+    package let address: SocketAddress
+    /// Other reactors accept from the same queue.
+    package let isShared: Bool
+    /// Kept while anybody accepts there.
+    package let keeper: (any AnyObject & Sendable)?
+
+    package init(
+        _ handle: SocketHandle,
+        address: SocketAddress,
+        isShared: Bool = false,
+        keeper: (any AnyObject & Sendable)? = nil
+    ) {
+        self.handle = handle
+        self.address = address
+        self.isShared = isShared
+        self.keeper = keeper
+    }
+}
+
 /// One listening socket of one reactor.
 final class Acceptor {
-    let handle: SocketHandle
-    let address: SocketAddress
+    let socket: ListeningSocket
+    var handle: SocketHandle { socket.handle }
+    var address: SocketAddress { socket.address }
     let token: EventToken
     let use: FactoryUse
     /// Asked before a protocol is built: the reactor that should have the connection.
@@ -40,15 +63,13 @@ final class Acceptor {
     var isClosed = false
 
     init(
-        handle: SocketHandle,
-        address: SocketAddress,
+        _ socket: ListeningSocket,
         token: EventToken,
         use: FactoryUse,
         listenerID: Int,
         balance: Balance?
     ) {
-        self.handle = handle
-        self.address = address
+        self.socket = socket
         self.token = token
         self.use = use
         self.listenerID = listenerID

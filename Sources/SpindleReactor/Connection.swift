@@ -22,8 +22,8 @@ final class Connection: StreamTransport {
     let acceptor: Acceptor?
     let peerAddress: SocketAddress
     let connectionNumber: UInt64
-    /// Called once when a connection of this side stands (nil) or has failed.
-    var onConnect: ((ConnectError?) -> Void)?
+    /// Who began a connection of this side, while he wants to know something of it.
+    var origin: ConnectionOrigin?
     private var knownLocalAddress: SocketAddress?
 
     /// Nanoseconds of the reactor's clock: since when something is awaited.
@@ -89,6 +89,12 @@ final class Connection: StreamTransport {
         } else {
             _ = localAddress
         }
+    }
+
+    var peerCredentials: PeerCredentials? {
+        reactor.preconditionCurrent()
+        guard peerAddress.isUnix, state.phase != .closed else { return nil }
+        return reactor.driver.peerCredentials(of: handle)
     }
 
     var bufferedByteCount: Int { queue.byteCount + (reactor.corked == token ? reactor.cork.count : 0) }

@@ -127,7 +127,12 @@ public protocol Driver: AnyObject {
     func wait(timeout: Int64, into events: inout EventBuffer)
 
     /// Reports incoming connections of a listening socket with `token`.
-    func watch(listener: SocketHandle, token: EventToken) throws(Errno)
+    ///
+    /// - Parameter isShared: Other drivers watch the same queue by numbers of their own: not all need to be told.
+    func watch(listener: SocketHandle, token: EventToken, isShared: Bool) throws(Errno)
+
+    /// Closes a listening socket that is watched; a shared queue goes on for the others.
+    func close(listener: SocketHandle)
 
     /// Takes one connection from a listening socket.
     func accept(from listener: SocketHandle) -> AcceptOutcome
@@ -167,6 +172,9 @@ public protocol Driver: AnyObject {
     /// This end's address.
     func localAddress(of socket: SocketHandle) -> SocketAddress?
 
+    /// Who opened the other end of a Unix socket.
+    func peerCredentials(of connection: SocketHandle) -> PeerCredentials?
+
     /// TCP_NODELAY and SO_KEEPALIVE, where the driver has them. False when the socket refuses.
     func set(_ option: ConnectionOption, _ value: Bool, on connection: SocketHandle) -> Bool
     /// The option's present value.
@@ -191,6 +199,8 @@ public struct ListenOptions: Sendable, Equatable {
     public var dualStack = true
     /// Only packets of this interface (SO_BINDTODEVICE).
     public var interface: String?
+    /// The permissions of a Unix socket's file, as 0o660; nil leaves them to the umask.
+    public var unixMode: UInt32?
     /// SO_BUSY_POLL in microseconds; nil leaves it alone.
     public var busyPollMicroseconds: Int?
 
@@ -198,16 +208,21 @@ public struct ListenOptions: Sendable, Equatable {
     public init() {}
 }
 
+extension Driver {
+    /// None: for drivers without Unix sockets.
+    public func peerCredentials(of connection: SocketHandle) -> PeerCredentials? { nil }
+}
+
 /// Makes the drivers of an engine, and the listening sockets that they share out among them. From any thread.
 public protocol DriverProvider: Sendable {
     /// The driver of reactor `index`; called on that reactor's thread.
     func makeDriver(reactor index: Int, configuration: ReactorConfiguration) throws(Errno) -> any Driver
 
-    /// A socket bound to `address`, not listening yet.
-    func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> SocketHandle
+    /// A socket bound to `address`. A Unix socket listens already, any other not yet.
+    func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> BoundSocket
 
-    /// The address that `bind` got; with the port that the kernel chose.
-    func localAddress(of socket: SocketHandle) throws(Errno) -> SocketAddress
+    /// Another number for the same socket, for a second reactor to accept from the same queue.
+    func duplicate(_ socket: SocketHandle) throws(Errno) -> SocketHandle
 
     /// Lets connections queue up on the socket.
     ///
@@ -219,6 +234,23 @@ public protocol DriverProvider: Sendable {
 
     /// Closes a socket that no driver has taken over.
     func close(_ socket: SocketHandle)
+}
+
+/// A socket that has its address.
+public struct BoundSocket: Sendable {
+    /// The driver's number.
+    public let socket: SocketHandle
+    /// The address that it got; with the port that the kernel chose.
+    public let address: SocketAddress
+    /// Kept while anybody accepts there: the file of a Unix socket goes with it.
+    public let keeper: (any AnyObject & Sendable)?
+
+    /// What `bind` returns.
+    public init(socket: SocketHandle, address: SocketAddress, keeper: (any AnyObject & Sendable)? = nil) {
+        self.socket = socket
+        self.address = address
+        self.keeper = keeper
+    }
 }
 
 /// How connections are steered to the sockets of a group.

@@ -53,16 +53,24 @@ internal import SpindleSystem
         }
     }
 
-    package func watch(listener: SocketHandle, token: EventToken) throws(Errno) {
-        try epoll.add(listener.rawValue, .incoming, token: token.rawValue)
+    package func watch(listener: SocketHandle, token: EventToken, isShared: Bool) throws(Errno) {
+        try epoll.add(listener.rawValue, isShared ? .sharedIncoming : .incoming, token: token.rawValue)
+    }
+
+    package func close(listener: SocketHandle) {
+        // What others hold too is reported until it is removed, closed or not. epoll(7), question 6.
+        epoll.remove(listener.rawValue)
+        listener.socket.close()
     }
 
     package func accept(from listener: SocketHandle) -> AcceptOutcome {
         do throws(Errno) {
             let (socket, peer) = try listener.socket.accept()
             // Both can only fail on a socket that the peer has broken already; its first read will tell.
-            try? socket.set(.noDelay, 1)
-            try? socket.set(.urgentInline, 1)
+            if !peer.isUnix {
+                try? socket.set(.noDelay, 1)
+                try? socket.set(.urgentInline, 1)
+            }
             return .accepted(SocketHandle(rawValue: socket.descriptor), peer: peer)
         } catch {
             return error == .wouldBlock ? .wouldBlock : .failed(error)
@@ -87,8 +95,10 @@ internal import SpindleSystem
     package func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle {
         let socket = try StreamSocket.open(for: address)
         do throws(Errno) {
-            try socket.set(.noDelay, 1)
-            try socket.set(.urgentInline, 1)
+            if !address.isUnix {
+                try socket.set(.noDelay, 1)
+                try socket.set(.urgentInline, 1)
+            }
             if let local {
                 try socket.set(.reuseAddress, 1)
                 // Or one source address would have 28,000 ports for all destinations together.
@@ -137,6 +147,8 @@ internal import SpindleSystem
     }
 
     package func localAddress(of socket: SocketHandle) -> SocketAddress? { try? socket.socket.localAddress() }
+
+    package func peerCredentials(of connection: SocketHandle) -> PeerCredentials? { connection.socket.peerCredentials }
 
     package func set(_ option: ConnectionOption, _ value: Bool, on connection: SocketHandle) -> Bool {
         (try? connection.socket.set(option.socketOption, value ? 1 : 0)) != nil

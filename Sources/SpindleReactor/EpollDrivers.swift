@@ -19,36 +19,57 @@ public struct EpollDrivers: DriverProvider {
     ///
     /// With `exclusive`, a socket without SO_REUSEPORT is tried first: otherwise a second server of the same user
     /// would silently share the port and take half of the connections.
-    public func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> SocketHandle {
+    public func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> BoundSocket {
         if options.exclusive, options.sharedPort, address.port != 0 {
             var alone = options
             alone.sharedPort = false
-            let probe = try bind(address, alone)
-            do throws(Errno) { _ = try listen(probe, backlog: 1) } catch {
-                close(probe)
-                throw error
-            }
-            close(probe)
+            let probe = try bind(address, alone).socket
+            defer { close(probe) }
+            _ = try listen(probe, backlog: 1)
         }
         let socket = try StreamSocket.open(for: address)
         do throws(Errno) {
-            try socket.set(.reuseAddress, 1)
-            if options.sharedPort { try socket.set(.reusePort, 1) }
-            if case .ipv6 = address { try socket.set(.onlyIPv6, options.dualStack ? 0 : 1) }
-            if let interface = options.interface { try socket.bindToInterface(interface) }
             // Needs CAP_NET_ADMIN to raise; a refusal costs latency, not correctness.
             if let microseconds = options.busyPollMicroseconds { try? socket.set(.busyPoll, microseconds) }
-            try socket.bind(to: address)
-            return SocketHandle(rawValue: socket.descriptor)
+            var file: SocketFile?
+            if case .unix(let name) = address {
+                file = try bind(socket, name, options)
+            } else {
+                try socket.set(.reuseAddress, 1)
+                if options.sharedPort { try socket.set(.reusePort, 1) }
+                if case .ipv6 = address { try socket.set(.onlyIPv6, options.dualStack ? 0 : 1) }
+                if let interface = options.interface { try socket.bindToInterface(interface) }
+                try socket.bind(to: address)
+            }
+            return BoundSocket(
+                socket: SocketHandle(rawValue: socket.descriptor),
+                address: try socket.localAddress(),
+                keeper: file
+            )
         } catch {
             socket.close()
             throw error
         }
     }
 
-    /// getsockname(2).
-    public func localAddress(of socket: SocketHandle) throws(Errno) -> SocketAddress {
-        try StreamSocket(descriptor: socket.rawValue).localAddress()
+    /// An abstract name has no file: the kernel lets go of it with the socket.
+    private func bind(
+        _ socket: StreamSocket,
+        _ name: String,
+        _ options: ListenOptions
+    ) throws(Errno) -> SocketFile? {
+        let backlog = KernelSetting.maximumBacklog ?? 128
+        guard name.first == "@" else {
+            return try SocketFile(binding: socket, to: name, mode: options.unixMode, backlog: backlog)
+        }
+        try socket.bind(to: .unix(name))
+        try socket.listen(backlog: backlog)
+        return nil
+    }
+
+    /// F_DUPFD_CLOEXEC.
+    public func duplicate(_ socket: SocketHandle) throws(Errno) -> SocketHandle {
+        SocketHandle(rawValue: try StreamSocket(descriptor: socket.rawValue).duplicate().descriptor)
     }
 
     /// listen(2). The kernel clamps `backlog` to net.core.somaxconn without a word.

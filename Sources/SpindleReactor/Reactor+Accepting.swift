@@ -5,22 +5,20 @@ package import SpindleCore
 extension Reactor {
     /// Starts accepting from a listening socket, which the reactor now owns.
     package func listen(
-        on handle: SocketHandle,
-        address: SocketAddress,
+        on socket: ListeningSocket,
         use: FactoryUse,
         listenerID: Int = 0,
         balance: Balance? = nil
     ) throws(Errno) {
         preconditionCurrent()
         let acceptor = Acceptor(
-            handle: handle,
-            address: address,
+            socket,
             token: EventToken(listener: acceptors.count),
             use: use,
             listenerID: listenerID,
             balance: balance
         )
-        try driver.watch(listener: handle, token: acceptor.token)
+        try driver.watch(listener: socket.handle, token: acceptor.token, isShared: socket.isShared)
         acceptors.append(acceptor)
         use.listenerStarted()
         balance?.setListening(true, index)
@@ -47,7 +45,7 @@ extension Reactor {
             acceptor.isClosed = true
             _ = wheel.cancel(acceptor.restTimer)
             acceptors[acceptor.token.listenerIndex!] = nil
-            driver.close(acceptor.handle, reset: false)
+            driver.close(listener: acceptor.handle)
             acceptor.use.listenerStopped()
         }
     }

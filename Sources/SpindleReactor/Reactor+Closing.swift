@@ -53,9 +53,10 @@ extension Reactor {
     }
 
     private func tellLost(_ connection: Connection, _ reason: DisconnectReason) {
-        if let failed = connection.onConnect.take() {
-            failed(ConnectError(address: connection.peerAddress, reason: reason))
-        }
+        let origin = connection.origin.take()
+        if let established = origin?.established.take() { return established(reason) }
+        // Behind the protocol: C3.
+        defer { origin?.lost?(reason) }
         guard let proto = connection.proto.take() else { return }
         counters.add(.liveProtocols, -1)
         if strikes(.untoldEnd) { return }
@@ -115,6 +116,7 @@ extension Reactor {
     package func drain(completion: @escaping () -> Void) {
         preconditionCurrent()
         isEnding = true
+        for attempt in attempts { attempt.fail(.engineStopped) }
         for connection in table.all where connection.state.phase == .connecting {
             end(connection, .engineStopped, reset: true)
         }
@@ -137,6 +139,7 @@ extension Reactor {
     package func endAllConnections() {
         preconditionCurrent()
         isEnding = true
+        for attempt in attempts { attempt.fail(.engineStopped) }
         for connection in table.all {
             if connection.state.phase == .lingering {
                 close(connection, reset: false)

@@ -60,6 +60,10 @@ public final class Reactor {
     let defaultIdleTimeout: UInt64
 
     var acceptors: [Acceptor?] = []
+    /// Connections of this side that are being made and may have several addresses.
+    var attempts: [ConnectAttempt] = []
+    /// Looks up the names that connections of this side go to.
+    public var resolver: any NameResolver = NoResolver()
     private var connectionNumber: UInt64 = 0
 
     // Unchecked: each is used through the accessor of its name in Reactor+State.swift, which says why.

@@ -27,6 +27,8 @@ public struct FaultPlan: Sendable, Equatable {
     public var extraEvents = 0.0
     /// How long bytes, ends and resets are on their way, in each direction; their order in a direction is kept.
     public var delays: ClosedRange<Duration> = .zero ... .zero
+    /// Nobody answers at these addresses: a connection to one is neither established nor refused.
+    public var silentAddresses: Set<SocketAddress> = []
 
     /// Nothing goes wrong.
     public static let none = FaultPlan()

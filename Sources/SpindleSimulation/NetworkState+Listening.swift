@@ -40,7 +40,8 @@ extension NetworkState {
         switch (listener.address, destination) {
         case (.ipv4, .ipv4), (.ipv6, .ipv6): return listener.address.isWildcard
         case (.ipv6, .ipv4): return listener.address.isWildcard && listener.options.dualStack
-        case (.ipv4, .ipv6): return false
+        // A Unix socket is known by its own name only.
+        case (.ipv4, .ipv6), (.unix, _), (_, .unix): return false
         }
     }
 
@@ -78,6 +79,7 @@ extension NetworkState {
         }
         let client = addSocket(local: local, peer: destination)
         self[client].isConnecting = true
+        guard !faults.silentAddresses.contains(destination) else { return client }
         guard let index = chooseListener(destination, source: local, cpu: cpu) else {
             dispatch(.reset(to: client), from: client)
             return client

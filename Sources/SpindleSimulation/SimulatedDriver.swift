@@ -73,7 +73,12 @@ internal import Synchronization
     }
 
     /// Reports the listener's connections; those that wait already at once.
-    public func watch(listener: SocketHandle, token: EventToken) throws(Errno) { try watch(listener, token) }
+    public func watch(listener: SocketHandle, token: EventToken, isShared: Bool) throws(Errno) {
+        try watch(listener, token)
+    }
+
+    /// Closes a listening socket.
+    public func close(listener: SocketHandle) { close(listener, reset: false) }
 
     /// Takes a connection, or fails as the network's `FaultPlan`, `descriptorLimit` or script has it.
     public func accept(from listener: SocketHandle) -> AcceptOutcome {

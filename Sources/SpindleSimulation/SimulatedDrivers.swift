@@ -31,15 +31,15 @@ public struct SimulatedDrivers: DriverProvider {
     /// Takes the address; port 0 becomes one that is free.
     ///
     /// - Throws: EADDRINUSE, unless all who have the address share it; EMFILE over the descriptor limit.
-    public func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> SocketHandle {
-        try network.state.withLock { state throws(Errno) in try state.bind(address, options) }
+    public func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> BoundSocket {
+        try network.state.withLock { state throws(Errno) in
+            let socket = try state.bind(address, options)
+            return BoundSocket(socket: socket, address: state.localAddress(of: socket) ?? address)
+        }
     }
 
-    /// The address that `bind` got.
-    public func localAddress(of socket: SocketHandle) throws(Errno) -> SocketAddress {
-        guard let address = network.state.withLock({ $0.localAddress(of: socket) }) else { throw .badDescriptor }
-        return address
-    }
+    /// Not simulated: EOPNOTSUPP.
+    public func duplicate(_ socket: SocketHandle) throws(Errno) -> SocketHandle { throw .notSupported }
 
     /// Lets connections queue up; the backlog is clamped to the network's `maximumBacklog`.
     public func listen(_ socket: SocketHandle, backlog: Int) throws(Errno) -> Int {

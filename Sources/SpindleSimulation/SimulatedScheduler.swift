@@ -96,8 +96,8 @@ public final class SimulatedScheduler {
         do throws(Errno) {
             for _ in reactors {
                 let socket = try drivers.bind(bound, options)
-                sockets.append(socket)
-                bound = try drivers.localAddress(of: socket)
+                sockets.append(socket.socket)
+                bound = socket.address
             }
         } catch {
             sockets.forEach(drivers.close)
@@ -107,7 +107,7 @@ public final class SimulatedScheduler {
             _ = try drivers.listen(socket, backlog: backlog)
             let use = FactoryUse(makeFactory(reactor.index))
             try perform(on: reactor) { () throws(Errno) in
-                try reactor.listen(on: socket, address: bound, use: use, listenerID: listenerCount)
+                try reactor.listen(on: ListeningSocket(socket, address: bound), use: use, listenerID: listenerCount)
             }
         }
         listenerCount += 1

@@ -15,6 +15,8 @@ package import SpindleCore
         )
         /// Connections wait to be accepted, or an eventfd was written to.
         package static let incoming = Interest(bits: readable | edgeTriggered)
+        /// Of a socket that several instances watch: one of them is woken, mostly.
+        package static let sharedIncoming = Interest(bits: readable | edgeTriggered | exclusive)
     }
 
     /// The event bits, checked against the headers in CLinux.c. Computed: a stored one costs a once-check a use.
@@ -23,6 +25,7 @@ package import SpindleCore
     private static var peerClosed: UInt32 { 0x2000 }
     private static var urgent: UInt32 { 0x2 }
     private static var edgeTriggered: UInt32 { 1 << 31 }
+    private static var exclusive: UInt32 { 1 << 28 }
 
     private let descriptor: Descriptor
     @usableFromInline let events: UnsafeMutablePointer<cl_epoll_event>

@@ -23,8 +23,12 @@ extension SocketAddress {
         self = address
     }
 
-    /// The address the shim returned; nil for a family that is neither IPv4 nor IPv6.
+    /// The address the shim returned; nil for a family that is none of ours.
     init?(_ raw: cl_address) {
+        guard raw.family != 1 else {
+            self = .unix(SocketAddress.name(of: raw))
+            return
+        }
         let (high, low) = unsafe withUnsafeBytes(of: raw.bytes) { bytes in
             unsafe (
                 UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
@@ -46,6 +50,10 @@ extension SocketAddress {
         raw.port = port
         let (high, low): (UInt64, UInt64)
         switch self {
+        case .unix(let name):
+            raw.family = 1
+            SocketAddress.put(name, into: &raw)
+            return raw
         case .ipv4(let host, _):
             raw.family = 4
             (high, low) = (UInt64(host) << 32, 0)
@@ -60,4 +68,32 @@ extension SocketAddress {
         }
         return raw
     }
+
+    /// Unix(7) marks an abstract name by a leading zero.
+    private static func name(of raw: cl_address) -> String {
+        unsafe withUnsafeBytes(of: raw.path) { path in
+            let path = unsafe path[..<Int(raw.path_length)]
+            guard unsafe path.first == 0 else { return unsafe String(decoding: path, as: UTF8.self) }
+            return unsafe "@" + String(decoding: path.dropFirst(), as: UTF8.self)
+        }
+    }
+
+    private static func put(_ name: String, into raw: inout cl_address) {
+        var bytes = Array(name.utf8)
+        if bytes.first == UInt8(ascii: "@") { bytes[0] = 0 }
+        let count = unsafe withUnsafeMutableBytes(of: &raw.path) { path in
+            let count = min(bytes.count, path.count)
+            unsafe path.copyBytes(from: bytes[..<count])
+            return count
+        }
+        raw.path_length = UInt8(count)
+    }
+
+    /// The kernel would take a part of the name for the whole.
+    func checkLength() throws(Errno) {
+        if case .unix(let name) = self, name.utf8.count > SocketAddress.longestUnixName { throw .nameTooLong }
+    }
+
+    /// The most bytes that a Unix socket's name may have: `sun_path` less the zero that ends or begins it. unix(7).
+    package static var longestUnixName: Int { 107 }
 }

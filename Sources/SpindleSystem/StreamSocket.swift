@@ -4,7 +4,7 @@ public import CLinux
 public import Glibc
 public import SpindleCore
 
-/// A non-blocking TCP socket, as a number that its owner closes.
+/// A non-blocking stream socket, TCP or Unix, as a number that its owner closes.
 ///
 /// Not an owning type: the connection table owns thousands of these and closes each when its budget says so.
 public struct StreamSocket: Equatable, Sendable {
@@ -61,6 +61,7 @@ public struct StreamSocket: Equatable, Sendable {
 
     /// bind(2).
     package func bind(to address: SocketAddress) throws(Errno) {
+        try address.checkLength()
         var raw = address.raw
         try checked(unsafe cl_bind(descriptor, &raw))
     }
@@ -70,8 +71,10 @@ public struct StreamSocket: Equatable, Sendable {
         try checked(cl_listen(descriptor, CInt(clamping: backlog)))
     }
 
-    /// connect(2). EINPROGRESS is success: writability or an error follows as an event.
+    /// connect(2). EINPROGRESS is success: writability or an error follows as an event. EAGAIN is a Unix socket whose
+    /// queue is full.
     package func connect(to address: SocketAddress) throws(Errno) {
+        try address.checkLength()
         var raw = address.raw
         let result = unsafe cl_connect(descriptor, &raw)
         if result < 0, result != -EINPROGRESS { throw Errno(rawValue: -result) }
@@ -96,6 +99,22 @@ public struct StreamSocket: Equatable, Sendable {
         var raw = cl_address()
         try checked(unsafe cl_peer_address(descriptor, &raw))
         return SocketAddress(raw) ?? .anyIPv4(port: 0)
+    }
+
+    /// SO_PEERCRED; nil when this is no Unix socket.
+    package var peerCredentials: PeerCredentials? {
+        var numbers: (UInt32, UInt32, UInt32) = (0, 0, 0)
+        let result = unsafe withUnsafeMutableBytes(of: &numbers) {
+            unsafe cl_peer_credentials(descriptor, $0.baseAddress?.assumingMemoryBound(to: UInt32.self))
+        }
+        // A TCP socket has them too: of nobody.
+        guard result == 0, numbers.0 > 0 else { return nil }
+        return PeerCredentials(process: numbers.0, user: numbers.1, group: numbers.2)
+    }
+
+    /// F_DUPFD_CLOEXEC: another number for the same socket. fcntl(2).
+    package func duplicate() throws(Errno) -> StreamSocket {
+        StreamSocket(descriptor: try checked(cl_duplicate(descriptor)))
     }
 
     /// recv(2) into `buffer`, which has at least 1 byte.

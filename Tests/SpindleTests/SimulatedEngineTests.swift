@@ -177,10 +177,10 @@ extension EngineTests {
             if index == broken { throw .tooManyFiles }
             return try inner.makeDriver(reactor: index, configuration: configuration)
         }
-        func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> SocketHandle {
+        func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> BoundSocket {
             try inner.bind(address, options)
         }
-        func localAddress(of socket: SocketHandle) throws(Errno) -> SocketAddress { try inner.localAddress(of: socket) }
+        func duplicate(_ socket: SocketHandle) throws(Errno) -> SocketHandle { try inner.duplicate(socket) }
         func listen(_ socket: SocketHandle, backlog: Int) throws(Errno) -> Int {
             let granted = try inner.listen(socket, backlog: backlog)
             if allToFirst { try inner.steer(socket, by: .cpu(socketOfCPU: [0])) }

@@ -45,12 +45,14 @@ ptrdiff_t cl_read_file(const char *path, void *buffer, size_t size);
 
 // ---- sockets ----
 
-/// A numeric address in one shape for both families; `bytes` in network order.
+/// An address in one shape for all families; `bytes` in network order. unix(7) for the path, which is not terminated.
 typedef struct {
-    uint8_t family;  // 4, 6, or 0 for none
-    uint16_t port;   // host order
+    uint8_t family;  // 4, 6, 1 for a Unix socket, or 0 for none
+    uint8_t path_length;
+    uint16_t port;  // host order
     uint32_t scope;
     uint8_t bytes[16];
+    uint8_t path[108];
 } cl_address;
 
 /// struct iovec, struct sock_filter: layouts checked in CLinux.c.
@@ -67,6 +69,8 @@ typedef struct {
 /// inet_pton(3) for both families; 1 when `text` is a numeric address, else 0.
 int cl_address_parse(const char *text, cl_address *to);
 unsigned cl_interface_index(const char *name);
+/// A struct sockaddr of `length` bytes; family 0 when it is none of ours.
+void cl_decode_address(const void *address, size_t length, cl_address *to);
 int cl_stream_socket(int family);
 int cl_bind(int fd, const cl_address *address);
 int cl_connect(int fd, const cl_address *address);
@@ -76,6 +80,10 @@ int cl_local_address(int fd, cl_address *address);
 int cl_peer_address(int fd, cl_address *address);
 ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count);
 int cl_shutdown_writes(int fd);
+/// SO_PEERCRED: process, user and group of a Unix socket's other end, in this order. unix(7).
+int cl_peer_credentials(int fd, uint32_t numbers[3]);
+/// F_DUPFD_CLOEXEC.
+int cl_duplicate(int fd);
 
 enum { CL_REUSEADDR, CL_REUSEPORT, CL_OOBINLINE, CL_KEEPALIVE, CL_NODELAY, CL_V6ONLY, CL_BUSY_POLL, CL_SEND_BUFFER,
        CL_RECEIVE_BUFFER, CL_ERROR, CL_BIND_ADDRESS_NO_PORT };
@@ -191,6 +199,23 @@ CL_INLINE void cl_prefetch(const void *address) { __builtin_prefetch(address, 0,
 extern _Thread_local void *cl_current_reactor_storage;
 CL_INLINE void *cl_current_reactor(void) { return cl_current_reactor_storage; }
 CL_INLINE void cl_set_current_reactor(void *reactor) { cl_current_reactor_storage = reactor; }
+
+// ---- names (getaddrinfo(3): blocks) ----
+
+/// The addresses of `host`, sorted: how many were stored, at least 1, or a code of gai_strerror(3).
+int cl_resolve(const char *host, uint16_t port, cl_address *addresses, int count);
+const char *cl_resolve_message(int code);
+int cl_resolve_is_temporary(int code);
+
+// ---- socket files (unix(7)) and descriptors that somebody else has opened ----
+
+/// lstat(2): the file's kind and mode, its device and inode.
+int cl_file_identity(const char *path, uint32_t *mode, uint64_t *device, uint64_t *inode);
+int cl_unlink(const char *path);
+int cl_change_mode(const char *path, uint32_t mode);
+int cl_change_mode_of(int fd, uint32_t mode);
+/// open(2) of a folder and flock(2), waiting for whoever else has it; closing it lets it go.
+int cl_lock_folder(const char *path);
 
 // ---- who the process is (credentials(7): glibc changes every thread, setxid in nptl(7)) ----
 

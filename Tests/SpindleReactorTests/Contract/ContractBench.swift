@@ -117,15 +117,19 @@ final class ContractBench {
         at address: SocketAddress = .loopback(port: 0),
         backlog: Int = 1024
     ) throws -> SocketAddress {
-        let socket = try provider.bind(address, ListenOptions())
+        let listening = try provider.bind(address, ListenOptions())
+        let (socket, bound) = (listening.socket, listening.address)
         if options.hasSmallBuffers, kind.isEpoll {
             // Accepted sockets inherit both.
             try StreamSocket(descriptor: socket.rawValue).set(.sendBuffer, 4096)
             try StreamSocket(descriptor: socket.rawValue).set(.receiveBuffer, 4096)
         }
-        let bound = try provider.localAddress(of: socket)
         _ = try provider.listen(socket, backlog: backlog)
-        try reactor.listen(on: socket, address: bound, use: FactoryUse(factory), listenerID: nextListenerID)
+        try reactor.listen(
+            on: ListeningSocket(socket, address: bound, keeper: listening.keeper),
+            use: FactoryUse(factory),
+            listenerID: nextListenerID
+        )
         nextListenerID += 1
         ports.append(bound.port)
         return bound

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The files of Unix sockets: unix(7).
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RESULT(call) ({ __typeof__(call) result_ = (call); result_ < 0 ? -errno : result_; })
+
+int cl_file_identity(const char *path, uint32_t *mode, uint64_t *device, uint64_t *inode) {
+    struct stat file;
+    if (lstat(path, &file) < 0) return -errno;
+    *mode = file.st_mode;
+    *device = file.st_dev;
+    *inode = file.st_ino;
+    return 0;
+}
+
+int cl_unlink(const char *path) { return RESULT(unlink(path)); }
+int cl_change_mode(const char *path, uint32_t mode) { return RESULT(chmod(path, mode)); }
+int cl_change_mode_of(int fd, uint32_t mode) { return RESULT(fchmod(fd, mode)); }
+
+int cl_lock_folder(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    while (flock(fd, LOCK_EX) < 0) {
+        if (errno == EINTR) continue;
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+internal import SpindleSystem
+
+/// A connection of this side that is being made: looks up the name, tries its addresses, keeps the first that answers.
+///
+/// What is next is `ConnectRace`'s to say. It belongs to its reactor and lives until its completion was called.
+public final class ConnectAttempt {
+    /// Where to.
+    public let target: ConnectTarget
+    private let options: ConnectOptions
+    private let reactor: Reactor
+    private let build: (any StreamTransport) throws -> (any StreamProtocol)?
+    private var lost: ((DisconnectReason) -> Void)?
+    /// Nil when it was called.
+    private var completion: ((Result<any StreamProtocol, ConnectError>) -> Void)?
+    private var race = ConnectRace([])
+    private var running: [EventToken] = []
+    private var failures: [ConnectError] = []
+    private var hasBuilt = false
+    private var deadline: ReactorTimer?
+    private var nextAddress: ReactorTimer?
+    private let end: MonotonicInstant
+
+    init(
+        _ target: ConnectTarget,
+        _ options: ConnectOptions,
+        on reactor: Reactor,
+        _ build: @escaping (any StreamTransport) throws -> (any StreamProtocol)?,
+        _ lost: ((DisconnectReason) -> Void)?,
+        _ completion: @escaping (Result<any StreamProtocol, ConnectError>) -> Void
+    ) {
+        self.target = target
+        self.options = options
+        self.reactor = reactor
+        self.build = build
+        self.lost = lost
+        self.completion = completion
+        end = reactor.driver.now().advanced(by: options.timeout)
+    }
+
+    /// True until the completion was called.
+    public var isUnderway: Bool { completion != nil }
+
+    /// Gives up: the completion is called now, with `.aborted`. Does nothing when it was called.
+    public func cancel() { fail(.aborted) }
+
+    func begin() {
+        guard !reactor.isEnding else { return fail(.engineStopped) }
+        reactor.attempts.append(self)
+        deadline = reactor.callLater(options.timeout) { [self] in fail(.timedOut(.connect)) }
+        switch target {
+        case .address(let address): start([address])
+        case .host(let host, let port):
+            if let address = SocketAddress(numericHost: host, port: port) { return start([address]) }
+            reactor.resolver.resolve(host, port: port) { [self] result in
+                guard isUnderway else { return }
+                switch result {
+                case .success(let addresses) where addresses.isEmpty:
+                    fail(.failed(ResolveError(host: host, reason: "it has no address", isTemporary: false)))
+                case .success(let addresses): start(addresses)
+                case .failure(let error): fail(.failed(error))
+                }
+            }
+        }
+    }
+
+    private func start(_ addresses: [SocketAddress]) {
+        race = ConnectRace(addresses)
+        follow(race.next())
+    }
+
+    private func follow(_ step: ConnectRace.Step) {
+        switch step {
+        case .wait: break
+        case .fail:
+            let reason = failures.last?.reason ?? .aborted
+            finish(.failure(ConnectError(target, reason, attempts: failures.count > 1 ? failures : [])))
+        case .begin(let address):
+            nextAddress?.cancel()
+            if race.hasMore {
+                nextAddress = reactor.callLater(options.attemptDelay) { [self] in follow(race.next()) }
+            }
+            open(address)
+        }
+    }
+
+    private func open(_ address: SocketAddress) {
+        do throws(Errno) {
+            var token = EventToken.none
+            token = try reactor.open(
+                address,
+                from: options.localAddress,
+                timeout: reactor.driver.now().duration(to: end),
+                // The first one that stands ends the others.
+                { [self] transport in try buildFirst(transport) },
+                lost: { [self] in lost.take()?($0) },
+                completion: { [self] in ended($0, address, token) }
+            )
+            running.append(token)
+        } catch {
+            // connect(2): the queue of a Unix socket is full, and nothing tells when it is not.
+            if error == .wouldBlock, address.isUnix {
+                reactor.callLater(.milliseconds(10)) { [self] in if isUnderway { open(address) } }
+                return
+            }
+            reactor.callSoon { [self] in ended(.failure(OpenFailure(reason: .lost(error))), address, .none) }
+        }
+    }
+
+    private func buildFirst(_ transport: any StreamTransport) throws -> (any StreamProtocol)? {
+        guard isUnderway, !hasBuilt else { return nil }
+        hasBuilt = true
+        return try build(transport)
+    }
+
+    private func ended(
+        _ result: Result<any StreamProtocol, OpenFailure>,
+        _ address: SocketAddress,
+        _ token: EventToken
+    ) {
+        running.removeAll { $0 == token }
+        guard isUnderway else { return }
+        switch result {
+        case .success(let proto): finish(.success(proto))
+        case .failure(let failure):
+            if hasBuilt { return fail(failure.reason) }
+            failures.append(ConnectError(.address(address), failure.reason))
+            follow(race.failed())
+        }
+    }
+
+    func fail(_ reason: DisconnectReason) {
+        finish(.failure(ConnectError(target, reason, attempts: failures)))
+    }
+
+    private func finish(_ result: Result<any StreamProtocol, ConnectError>) {
+        guard let completion = completion.take() else { return }
+        deadline?.cancel()
+        nextAddress?.cancel()
+        if let index = reactor.attempts.firstIndex(where: { $0 === self }) { reactor.attempts.remove(at: index) }
+        for token in running {
+            reactor.table.resolve(token)?.use {
+                if $0.state.phase == .connecting { reactor.end($0, .aborted, reset: true) }
+            }
+        }
+        completion(result)
+    }
+}
