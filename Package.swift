@@ -93,7 +93,7 @@ let package = Package(
                 "Spindle", "SpindleSystem", "SpindleTopology", lifecycle, logging, configuration, yaml,
             ]
         ),
-        layer("SpindleProtocols", ["SpindleCore", "SpindleReactor"]),
+        layer("SpindleProtocols", ["SpindleCore", "SpindleSystem", "SpindleReactor"]),
         layer("SpindleDeferred", ["SpindleCore", "SpindleReactor"]),
         layer(
             "SpindleTesting",
@@ -103,7 +103,8 @@ let package = Package(
         layer(
             "SpindleCLI",
             [
-                "Spindle", "SpindleLoad", "SpindleService", "SpindleTopology", "SpindleSystem", argumentParser,
+                "Spindle", "SpindleLoad", "SpindleProtocols", "SpindleService", "SpindleTopology", "SpindleSystem",
+                argumentParser,
                 configuration, systemPackage, logging, histogram, subprocess,
             ]
         ),

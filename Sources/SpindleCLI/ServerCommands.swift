@@ -93,6 +93,33 @@ struct ChargenCommand: AsyncParsableCommand {
     func run() async throws { try await flags.serve("chargen") }
 }
 
+struct DaytimeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "daytime",
+        abstract: "A server that says what time it is (RFC 867).",
+        discussion: EngineFlags.commonHelp
+    )
+    @OptionGroup var flags: ServerFlags
+    func run() async throws { try await flags.serve("daytime") }
+}
+
+struct ForwardCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forward",
+        abstract: "A server that passes connections on to another one, as fast as both sides read.",
+        discussion: EngineFlags.commonHelp
+    )
+    @Option(help: ArgumentHelp("Connect to this: \(ListenHelp.target)", valueName: "where"))
+    var to: String
+    @OptionGroup var flags: ServerFlags
+
+    func run() async throws {
+        // Read here, so that an error speaks of --to.
+        do { _ = try SpindleProgram.linked.makeRoute(to) } catch { throw ValidationError("--to: \(error)") }
+        try await flags.serve(PluginText([PluginText.Part("forward", [("to", to)])]).description)
+    }
+}
+
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
@@ -108,5 +135,7 @@ struct ServeCommand: AsyncParsableCommand {
 
 /// How endpoints are written.
 enum ListenHelp {
-    static let form = "tcp:port=PORT[:interface=ADDRESS-OR-NAME]; serve --help shows what else is linked."
+    static let form =
+        "tcp:port=PORT[:interface=ADDRESS-OR-NAME], unix:PATH[:mode=OCTAL]; serve --help shows what else is linked."
+    static let target = "tcp:HOST:PORT, unix:PATH; serve --help shows what else is linked."
 }

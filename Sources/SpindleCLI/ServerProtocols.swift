@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Spindle
+import SpindleProtocols
 
 /// The protocols that the command itself has.
 struct StandardProtocols: Plugin {
@@ -13,6 +14,12 @@ struct StandardProtocols: Plugin {
         }
         try registry.register(protocol: "chargen", summary: "Sends characters (RFC 864).") { _ in
             { ChargenProtocol($0) }
+        }
+        try registry.register(protocol: "daytime", summary: "Says what time it is (RFC 867).") { _ in { Daytime($0) } }
+        let targets = registry
+        try registry.register(protocol: "forward", summary: "Passes connections on: forward:to=TARGET.") { arguments in
+            let route = try targets.makeRoute(arguments.require("to", as: #"tcp\:example.com\:80"#))
+            return { Forwarder($0, to: route.target, options: route.options) }
         }
     }
 }

@@ -13,8 +13,8 @@ struct SpindleCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            EchoCommand.self, DiscardCommand.self, ChargenCommand.self, ServeCommand.self, BenchCommand.self,
-            TuneCommand.self, TopologyCommand.self,
+            EchoCommand.self, DiscardCommand.self, ChargenCommand.self, DaytimeCommand.self,
+            ForwardCommand.self, ServeCommand.self, BenchCommand.self, TuneCommand.self, TopologyCommand.self,
         ]
     )
 }

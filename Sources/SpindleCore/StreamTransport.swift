@@ -47,6 +47,11 @@ public protocol StreamTransport: AnyObject {
     /// Lets `dataReceived` happen again, in a later turn; bytes that waited come first.
     func resumeProducing()
 
+    /// Reading pauses by itself while more is unsent than the high watermark. On by default, where the engine's
+    /// configuration does not say otherwise: right for who answers what comes in here. Off for who sends what comes in
+    /// elsewhere, and pauses that.
+    var pausesReadingAtHighWatermark: Bool { get set }
+
     /// True while `dataReceived` may come: the connection is open, reading is not paused, the peer has not ended.
     var isReading: Bool { get }
 

@@ -72,6 +72,11 @@ extension StreamWrapper {
     /// Handed on.
     public func resumeProducing() { transport.resumeProducing() }
     /// Of the connection.
+    public var pausesReadingAtHighWatermark: Bool {
+        get { transport.pausesReadingAtHighWatermark }
+        set { transport.pausesReadingAtHighWatermark = newValue }
+    }
+    /// Of the connection.
     public var isReading: Bool { transport.isReading }
     /// Handed on: the bytes come by way of this wrapper's `dataReceived` again. One that changes bytes keeps them.
     public func unread(_ bytes: Span<UInt8>) { transport.unread(bytes) }

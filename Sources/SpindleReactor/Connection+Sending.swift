@@ -14,8 +14,13 @@ extension Connection {
     @inline(never)
     private func writeTheLongWay(_ bytes: Span<UInt8>) {
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
-        guard reactor.corked == token, queue.isEmpty else { return enqueue(bytes) }
-        if reactor.cork.append(bytes) { return }
+        guard queue.isEmpty else { return enqueue(bytes) }
+        if reactor.corked == token {
+            if reactor.cork.append(bytes) { return }
+        } else if bytes.count < reactor.configuration.corkBytes || state.flags.contains(.outputBlocked) {
+            // Gathered until the flush.
+            return enqueue(bytes)
+        }
         sendUncopied(bytes)
     }
 
@@ -32,7 +37,8 @@ extension Connection {
 
     /// Hands what is corked and a piece that is too large to be copied to the kernel in one call.
     private func sendUncopied(_ bytes: Span<UInt8>) {
-        let corked = reactor.cork.count
+        // Another connection's cork is none of this one's.
+        let corked = reactor.corked == token ? reactor.cork.count : 0
         let outcome = unsafe bytes.withUnsafeBufferPointer { piece in
             let piece = UnsafeRawBufferPointer(piece)
             if corked == 0 { return unsafe reactor.driver.send(piece, to: handle) }
@@ -44,7 +50,7 @@ extension Connection {
         guard let taken = account(outcome, offered: corked + bytes.count) else { return }
         let fromCork = min(taken, corked)
         if fromCork < corked { enqueueCork(from: fromCork) }
-        reactor.cork.removeAll()
+        if corked > 0 { reactor.cork.removeAll() }
         let rest = bytes.extracting(droppingFirst: taken - fromCork)
         if !rest.isEmpty { enqueue(rest) }
     }

@@ -137,6 +137,23 @@ final class Connection: StreamTransport {
 
     var isReading: Bool { state.mayRead }
 
+    var pausesReadingAtHighWatermark: Bool {
+        get { reactor.configuration.pausesReadingAtHighWatermark && !state.flags.contains(.keepsReading) }
+        set {
+            reactor.preconditionCurrent()
+            guard !newValue else {
+                state.flags.remove(.keepsReading)
+                if reactor.configuration.pausesReadingAtHighWatermark, state.flags.contains(.aboveWatermark) {
+                    state.flags.insert(.pausedByWatermark)
+                }
+                return
+            }
+            state.flags.insert(.keepsReading)
+            state.flags.remove(.pausedByWatermark)
+            reactor.readLaterIfNeeded(self)
+        }
+    }
+
     func unread(_ bytes: Span<UInt8>) {
         reactor.preconditionCurrent()
         guard !bytes.isEmpty, state.phase == .open else { return }

@@ -60,6 +60,9 @@ struct ConnectionState {
         /// Bytes came along from another reactor, and go before those of the kernel.
         static let inputKept = Flags(rawValue: 1 << 16)
 
+        /// The protocol goes on reading above the high watermark.
+        static let keepsReading = Flags(rawValue: 1 << 17)
+
         /// With none of these, a short read means that no input waits.
         static let moreMayWait: Flags = [.inputIsFinal, .inputHasUrgent, .inputKept]
 
@@ -155,7 +158,7 @@ struct ConnectionState {
         if unsentBytes > limits.writeLimitBytes { return .abortOverLimit }
         if unsentBytes > limits.writeHighWatermarkBytes, !flags.contains(.aboveWatermark) {
             flags.insert(.aboveWatermark)
-            if limits.pausesReadingAtHighWatermark { flags.insert(.pausedByWatermark) }
+            if limits.pausesReadingAtHighWatermark, !flags.contains(.keepsReading) { flags.insert(.pausedByWatermark) }
             return .highWatermark
         }
         if unsentBytes <= limits.writeLowWatermarkBytes, flags.contains(.aboveWatermark) {

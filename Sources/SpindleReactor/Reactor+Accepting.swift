@@ -189,10 +189,5 @@ extension Reactor {
         acceptor.restTimer = wheel.schedule(at: tick(after: AcceptPolicy.restTime), .listener(acceptor))
     }
 
-    /// At most one line a second: a full table fails for every client, and logs have filled disks that way.
-    private func logAcceptError(_ message: String) {
-        if let last = lastLogOfAcceptErrors, last.duration(to: now) < .seconds(1) { return }
-        lastLogOfAcceptErrors = now
-        log.write(LogRecord(level: .warning, message: message, reactor: index))
-    }
+    private func logAcceptError(_ message: String) { warnSeldom(.accepting, message) }
 }

@@ -77,7 +77,7 @@ public final class Reactor {
     @exclusivity(unchecked) var uncheckedReadyAcceptors: ContiguousArray<Acceptor> = []
     @exclusivity(unchecked) var uncheckedOutbox: Outbox
     @exclusivity(unchecked) var uncheckedIntake = MailIntake()
-    var lastLogOfAcceptErrors: MonotonicInstant?
+    var seldomWarnings = SeldomWarnings()
     private(set) var isStopped = false
     /// Everything ends now: new connections of this side fail at once.
     var isEnding = false

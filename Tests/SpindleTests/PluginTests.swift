@@ -44,9 +44,18 @@ struct PluginTests {
         #expect(text.parts[0] == .init("proxy", [("limit", "3")]))
         #expect(text.parts[1] == .init("tcp", [("port", "80"), ("interface", "::1")]))
         #expect(try PluginText(parsing: "a:b=c=d").parts == [.init("a", [("b", "c=d")])])
+        #expect(
+            try PluginText(parsing: "proxy:unix:/run/x.sock:mode=660").parts
+                == [.init("proxy"), .init("unix", [("", "/run/x.sock"), ("mode", "660")])]
+        )
+        #expect(try PluginText(parsing: "fd:3").parts == [.init("fd", [("", "3")])])
+        #expect(try PluginText(parsing: "unix:=sock").parts == [.init("unix", [("", "sock")])])
     }
 
-    @Test("what is no text is refused", arguments: ["", ":", "tcp:", "port=1", "tcp:a=1:a=2", "tcp:=1", #"tcp:a=b\"#])
+    @Test(
+        "what is no text is refused",
+        arguments: ["", ":", "tcp:", "port=1", "tcp:a=1:a=2", "7", "/x", "=x", #"tcp:a=b\"#]
+    )
     func noText(text: String) {
         #expect(throws: PluginError.self) { try PluginText(parsing: text) }
     }
@@ -59,7 +68,9 @@ struct PluginTests {
         }
         let parts = (0...random.below(3)).map { _ in
             let keys = Set((0..<random.below(4)).map { _ in word(&random) })
-            return PluginText.Part(word(&random), keys.sorted().map { ($0, word(&random)) })
+            let unnamed = (0..<random.below(3)).map { _ in ("", word(&random)) }
+            let name = "a" + String((0...random.below(4)).map { _ in "ab-1".randomElement(using: &random) ?? "x" })
+            return PluginText.Part(name, unnamed + keys.sorted().map { ($0, word(&random)) })
         }
         let text = PluginText(parts)
         #expect(try PluginText(parsing: text.description) == text)
@@ -67,7 +78,7 @@ struct PluginTests {
 
     @Test("a combining mark after a colon or an equals sign takes neither with it")
     func combining() throws {
-        let text = PluginText([.init("a", [("k", "\u{301}b:\u{301}=\u{301}")]), .init("tcp")])
+        let text = PluginText([.init("a", [("k", "\u{301}b:\u{301}=\u{301}"), ("", "\u{301}:=")]), .init("tcp")])
         #expect(try PluginText(parsing: text.description) == text)
     }
 
@@ -75,13 +86,37 @@ struct PluginTests {
     func tcp() throws {
         let registry = PluginRegistry()
         // Parsed only: nothing listens.
-        for right in ["tcp:port=0", "tcp:port=7:interface=127.0.0.1", #"tcp:port=7:interface=\:\:1"#] {
+        for right in ["tcp:port=0", "tcp:7000", "tcp:port=7:interface=127.0.0.1", #"tcp:port=7:interface=\:\:1"#] {
             #expect(try registry.makeEndpoint(right).text.description == right)
         }
         for wrong in [
             "tcp", "udp:port=1", "tcp:port=65536", "tcp:port=-1", "tcp:port=1:x=2", "7000", "tcp:port=1:interface=",
+            "tcp:1:2", "unix", "unix:", "unix:/x:mode=888", "unix:/x:mode=1777", "unix:@x:mode=600", "unix:@",
+            "unix:/" + String(repeating: "x", count: 107),
         ] {
             #expect(throws: PluginError.self, "\(wrong)") { try registry.makeEndpoint(wrong) }
+        }
+    }
+
+    @Test("a target is a host and a port, or a Unix socket, with how to get there")
+    func targets() throws {
+        let registry = PluginRegistry()
+        // Nobody connects: only the text is read.
+        let web: UInt16 = 80
+        var options = ConnectOptions()
+        options.timeout = .milliseconds(1500)
+        options.localAddress = .ipv4(0x7f00_0009, port: 0)
+        #expect(
+            try registry.makeRoute("tcp:example.com:80:timeout=1500ms:bind=127.0.0.9")
+                == ConnectRoute(target: .host("example.com", port: web), options: options)
+        )
+        #expect(try registry.makeRoute("tcp:127.0.0.1:80").target == .address(.loopback(port: web)))
+        #expect(try registry.makeRoute(#"tcp:\:\:1:80"#).target == .address(.loopback6(port: web)))
+        #expect(try registry.makeRoute("tcp:host=localhost:port=80").target == .host("localhost", port: web))
+        #expect(try registry.makeRoute("unix:/run/x.sock").target == .address(.unix("/run/x.sock")))
+        #expect(said { try registry.makeRoute("tcp:localhost:80") }.contains("tcp:host=localhost"))
+        for wrong in ["tcp:80", "tcp:a.b:0", "tcp:a.b:80:timeout=0s", "tcp:a.b:80:bind=a.b", "udp:a.b:1", "unix"] {
+            #expect(throws: PluginError.self, "\(wrong)") { try registry.makeRoute(wrong) }
         }
     }
 

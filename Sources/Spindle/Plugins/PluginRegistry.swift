@@ -37,6 +37,17 @@ public struct PluginRegistry: Sendable {
         case wrapper
         /// What a server says: `echo`.
         case `protocol`
+        /// Where to connect: `tcp`.
+        case target
+
+        /// Kinds that stand in the same texts have no names in common.
+        var namespace: Int {
+            switch self {
+            case .endpoint, .wrapper: 0
+            case .protocol: 1
+            case .target: 2
+            }
+        }
     }
 
     /// Something registered, for help.
@@ -61,12 +72,16 @@ public struct PluginRegistry: Sendable {
     private var endpoints: [String: Maker<Listen>] = [:]
     private var wrappers: [String: Maker<Wrap>] = [:]
     private var protocols: [String: Maker<ServedProtocol>] = [:]
+    private var targets: [String: Maker<ConnectRoute>] = [:]
 
-    /// A registry with the engine's own endpoints: `tcp`.
+    /// A registry with the engine's own endpoints and targets: `tcp`, `unix`.
     public init() {
-        do { try register(endpoint: "tcp", summary: TCPEndpoint.summary, TCPEndpoint.make) } catch {
-            preconditionFailure("the first name is taken: \(error)")
-        }
+        do {
+            try register(endpoint: "tcp", summary: TCPEndpoint.summary, TCPEndpoint.make)
+            try register(endpoint: "unix", summary: UnixEndpoint.summary, UnixEndpoint.make)
+            try register(target: "tcp", summary: TCPEndpoint.targetSummary, TCPEndpoint.makeRoute)
+            try register(target: "unix", summary: UnixEndpoint.targetSummary, UnixEndpoint.makeRoute)
+        } catch { preconditionFailure("the first name is taken: \(error)") }
     }
 
     /// Adds what a plugin registers; nothing of it when one of its names is refused.
@@ -119,18 +134,24 @@ public struct PluginRegistry: Sendable {
         }
     }
 
+    /// Adds a kind of place to connect to. `make` reads the arguments, without touching the system.
+    ///
+    /// - Throws: `PluginError` when a target has the name, or it is none.
+    public mutating func register(
+        target name: String,
+        summary: String,
+        _ make: @escaping Maker<ConnectRoute>
+    ) throws {
+        try add(Entry(kind: .target, name: name, summary: summary))
+        targets[name] = make
+    }
+
     private mutating func add(_ entry: Entry) throws(PluginError) {
-        let isName = entry.name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): true
-            default: false
-            }
-        }
-        guard isName, !entry.name.isEmpty else {
-            throw PluginError("'\(entry.name)' is no name: small letters, digits and dashes")
+        guard PluginText.isName(entry.name) else {
+            throw PluginError("'\(entry.name)' is no name: a small letter, then small letters, digits and dashes")
         }
         // Endpoints and wrappers stand in the same text.
-        let rivals = entries.filter { ($0.kind == .protocol) == (entry.kind == .protocol) && $0.name == entry.name }
+        let rivals = entries.filter { $0.kind.namespace == entry.kind.namespace && $0.name == entry.name }
         if let rival = rivals.first {
             throw PluginError(
                 "two plugins want the name '\(entry.name)': there is \(rival.kind.rawValue) \(rival.name)"
@@ -160,6 +181,19 @@ public struct PluginRegistry: Sendable {
         return Endpoint(text: parsed, wraps: wraps, listen: listen)
     }
 
+    /// Where a text says to connect: `tcp:example.com:80`, `unix:/run/x.sock`.
+    ///
+    /// - Throws: `PluginError`, or what the plugin throws about its arguments.
+    public func makeRoute(_ text: String) throws -> ConnectRoute {
+        let parsed = try PluginText(parsing: text)
+        guard parsed.parts.count == 1 else {
+            let hint =
+                parsed.parts[0].name == "tcp" ? "; a host of one word is written tcp:host=\(parsed.parts[1].name)" : ""
+            throw PluginError("'\(text)': a target is one name with arguments, as tcp:example.com:80\(hint)")
+        }
+        return try make(parsed.parts[0], targets, .target)
+    }
+
     private func make<Product>(
         _ part: PluginText.Part,
         _ makers: [String: Maker<Product>],
@@ -167,8 +201,10 @@ public struct PluginRegistry: Sendable {
     ) throws -> Product {
         guard let maker = makers[part.name] else {
             let ofKind = entries.filter { $0.kind == kind }
-            // An endpoint's summary is how it is written.
-            let there = ofKind.map { kind == .endpoint ? $0.summary : $0.name }.joined(separator: ", ")
+            // The summary of an endpoint or target is how it is written.
+            let there = ofKind.map { kind == .endpoint || kind == .target ? $0.summary : $0.name }.joined(
+                separator: ", "
+            )
             throw PluginError(
                 "there is no \(kind.rawValue) '\(part.name)'; linked \(there.isEmpty ? "is none" : "are: \(there)")"
                     + NearName.hint(part.name, among: ofKind.map(\.name))

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What people write to name registered things: `tcp:port=80`, `proxy:tcp:port=80`, `chat:room=hall`.
+/// What people write to name registered things: `tcp:port=80`, `proxy:tcp:80`, `unix:/run/x.sock:mode=660`.
 ///
-/// Parts follow each other, the outermost first, each a name and its arguments: `name:key=value:key=value`. A
-/// backslash takes the character after it for what it is, as the colons of `interface=\:\:1`.
+/// Parts follow each other, the outermost first, each a name and its arguments: `name:value:key=value:key=value`. A
+/// field without `=` that could be a name (a small letter, then small letters, digits and dashes) begins a part; any
+/// other is an argument without a key, as is what stands behind a leading `=`: `unix:=sock`. A backslash takes the
+/// character after it for what it is, as the colons of `interface=\:\:1`.
 public struct PluginText: Sendable, Equatable, CustomStringConvertible {
     /// A name and its arguments.
     public struct Part: Sendable, Equatable {
         /// As it was registered.
         public var name: String
-        /// In the order in which they were written; each key once.
+        /// In the order in which they were written; each key once, but for the empty key of those without any.
         public var arguments: [(key: String, value: String)]
 
         /// A part with arguments.
@@ -40,17 +42,23 @@ public struct PluginText: Sendable, Equatable, CustomStringConvertible {
         func refuse(_ why: String) -> PluginError { PluginError("'\(text)': \(why)") }
         parts = []
         for field in try PluginText.fields(text) {
-            guard !field.name.isEmpty else { throw refuse("a name is missing") }
-            guard let value = field.value else {
-                parts.append(Part(field.name))
-                continue
-            }
-            guard !parts.isEmpty else { throw refuse("it has to begin with a name, as tcp:\(field.name)=\(value)") }
+            guard !field.name.isEmpty || field.value != nil else { throw refuse("a name is missing") }
             let last = parts.count - 1
-            guard !parts[last].arguments.contains(where: { $0.key == field.name }) else {
-                throw refuse("'\(field.name)' is there twice")
+            switch field.value {
+            case nil where PluginText.isName(field.name): parts.append(Part(field.name))
+            case let value:
+                guard last >= 0 else {
+                    throw refuse("it has to begin with a name, as tcp:\(field.name)\(value.map { "=" + $0 } ?? "")")
+                }
+                guard let value, !field.name.isEmpty else {
+                    parts[last].arguments.append(("", value ?? field.name))
+                    continue
+                }
+                guard !parts[last].arguments.contains(where: { $0.key == field.name }) else {
+                    throw refuse("'\(field.name)' is there twice")
+                }
+                parts[last].arguments.append((field.name, value))
             }
-            parts[last].arguments.append((field.name, value))
         }
     }
 
@@ -89,11 +97,24 @@ public struct PluginText: Sendable, Equatable, CustomStringConvertible {
     /// The text; parsed again it is the same.
     public var description: String {
         parts.map { part in
-            let arguments = part.arguments.map { key, value in
-                "\(PluginText.escaped(key, "\\:="))=\(PluginText.escaped(value, "\\:"))"
-            }
-            return ([PluginText.escaped(part.name, "\\:=")] + arguments).joined(separator: ":")
+            ([PluginText.escaped(part.name, "\\:=")] + part.arguments.map(PluginText.field)).joined(separator: ":")
         }.joined(separator: ":")
+    }
+
+    private static func field(_ key: String, _ value: String) -> String {
+        if key.isEmpty, !value.isEmpty, !isName(value) { return escaped(value, "\\:=") }
+        return "\(escaped(key, "\\:="))=\(escaped(value, "\\:"))"
+    }
+
+    /// A small letter, then small letters, digits and dashes.
+    static func isName(_ text: String) -> Bool {
+        guard let first = text.utf8.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first) else { return false }
+        return text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): true
+            default: false
+            }
+        }
     }
 
     private static func escaped(_ text: String, _ special: String) -> String {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import SpindleCore
-internal import SpindleReactor
+public import SpindleReactor
 internal import SpindleSystem
 
-/// `tcp:port=7000`, `tcp:port=7000:interface=127.0.0.1`, `tcp:port=7000:interface=eth0`. tcp(7).
+/// `tcp:port=7000`, `tcp:7000:interface=127.0.0.1`, `tcp:7000:interface=eth0`; as a target `tcp:example.com:80`.
+///
+/// tcp(7).
 enum TCPEndpoint {
     static let summary = "tcp:port=PORT[:interface=ADDRESS-OR-NAME]"
+    static let targetSummary = "tcp:host=HOST:port=PORT[:bind=ADDRESS][:timeout=TIME]"
 
     /// An address and its options; with the name of an interface every address of it (SO_BINDTODEVICE).
     static func make(_ arguments: inout PluginArguments) throws -> PluginRegistry.Listen {
-        let text = try arguments.require("port", as: "7000")
-        guard let port = UInt16(text) else {
-            throw PluginError("tcp: port=\(text) is not allowed; allowed is a number from 0 to 65535")
-        }
+        let port = try arguments.requirePort()
         var options = ListenOptions()
         var address = SocketAddress.any(port: port)
         if let interface = arguments.take("interface") {
@@ -25,5 +25,37 @@ enum TCPEndpoint {
             }
         }
         return { [address, options] engine, build in try engine.listen(on: address, options: options, build) }
+    }
+
+    /// A host, which may be a name, and a port.
+    static func makeRoute(_ arguments: inout PluginArguments) throws -> ConnectRoute {
+        let host = try arguments.require("host", as: "example.com")
+        guard !host.isEmpty else { throw PluginError("tcp: host is empty") }
+        let port = try arguments.requirePort()
+        guard port > 0 else { throw PluginError("tcp: port=0 is not allowed; nobody can be reached there") }
+        var options = ConnectOptions()
+        if let timeout = try arguments.takeDuration("timeout") { options.timeout = timeout }
+        if let bind = arguments.take("bind") {
+            guard let address = SocketAddress(numericHost: bind, port: 0) else {
+                throw PluginError("tcp: bind=\(bind) is not allowed; allowed is a numeric address of this machine")
+            }
+            options.localAddress = address
+        }
+        let numeric = SocketAddress(numericHost: host, port: port)
+        return ConnectRoute(target: numeric.map { .address($0) } ?? .host(host, port: port), options: options)
+    }
+}
+
+/// Where a text says to connect, and how.
+public struct ConnectRoute: Sendable, Equatable {
+    /// Where to.
+    public let target: ConnectTarget
+    /// How.
+    public let options: ConnectOptions
+
+    /// For targets of your own.
+    public init(target: ConnectTarget, options: ConnectOptions = ConnectOptions()) {
+        self.target = target
+        self.options = options
     }
 }
