@@ -65,6 +65,8 @@ examples: build ## Build and run every example
 
 check-command: build ## The command as people use it: exit codes, flags, signals, a full disk
 	tools/check-command
+	@tools/setup netcat-openbsd socat
+	tools/check-servers
 
 tuning-doc: build ## Make docs/tuning.md from the table of options
 	$(SPINDLE) tune --document > docs/tuning.md

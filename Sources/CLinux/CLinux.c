@@ -241,8 +241,6 @@ int cl_peer_credentials(int fd, uint32_t numbers[3]) {
     return 0;
 }
 
-int cl_duplicate(int fd) { return RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
-
 int cl_shutdown_writes(int fd) { return RESULT(shutdown(fd, SHUT_WR)); }
 
 static int option_name(int option, int *level) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The files of Unix sockets: unix(7).
+// The files of Unix sockets, unix(7), and descriptors that somebody else has opened.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,3 +39,22 @@ int cl_lock_folder(const char *path) {
     }
     return fd;
 }
+
+int cl_duplicate(int fd) { return RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
+
+int cl_set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : RESULT(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+
+int cl_set_close_on_exec(int fd) { return RESULT(fcntl(fd, F_SETFD, FD_CLOEXEC)); }
+
+static int option_is(int fd, int name, int wanted) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    if (getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0) return -errno;
+    return value == wanted;
+}
+
+int cl_socket_is_stream(int fd) { return option_is(fd, SO_TYPE, SOCK_STREAM); }
+int cl_socket_is_listening(int fd) { return option_is(fd, SO_ACCEPTCONN, 1); }

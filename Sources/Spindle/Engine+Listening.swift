@@ -37,27 +37,29 @@ extension Engine {
         factory: @escaping @Sendable () -> any StreamProtocolFactory
     ) throws(ListenError) -> Listener {
         precondition(!addresses.isEmpty, "listening needs an address")
-        var pending: [PendingListener] = []
-        let firstID = state.withLock { state in
-            state.nextListenerID += addresses.count
-            return state.nextListenerID - addresses.count
-        }
+        var groups: [SocketGroup] = []
         do throws(ListenError) {
-            for (offset, address) in addresses.enumerated() {
-                let group = try bind(address, options)
-                pending.append(PendingListener(id: firstID + offset, group, factoryGroup: firstID, factory))
-            }
+            for address in addresses { groups.append(try bind(address, options)) }
         } catch {
-            pending.forEach { $0.close() }
+            groups.forEach { $0.close() }
             throw error
         }
-        let added = pending
-        let handles: [ReactorHandle]? = state.withLock {
-            guard $0.phase == .running else {
-                $0.listeners += added
-                return nil
+        return add(groups, factory)
+    }
+
+    /// Has every reactor listen on sockets that are bound, with one factory object per reactor for all of them.
+    func add(_ groups: [SocketGroup], _ factory: @escaping @Sendable () -> any StreamProtocolFactory) -> Listener {
+        let (added, handles): ([PendingListener], [ReactorHandle]?) = state.withLock { state in
+            let firstID = state.nextListenerID
+            state.nextListenerID += groups.count
+            let added = groups.enumerated().map { offset, group in
+                PendingListener(id: firstID + offset, group, factoryGroup: firstID, factory)
             }
-            return $0.mailroom.handles
+            guard state.phase == .running else {
+                state.listeners += added
+                return (added, nil)
+            }
+            return (added, state.mailroom.handles)
         }
         if let handles { startListening(added, on: handles) }
         return Listener(addresses: added.map(\.group.address), ids: added.map(\.id), engine: self)

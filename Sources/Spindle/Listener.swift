@@ -35,6 +35,9 @@ struct SocketGroup: Sendable {
     let isShared: Bool
     /// Kept while anybody accepts there.
     let keeper: (any AnyObject & Sendable)?
+
+    /// Nobody will accept from it.
+    func close() { sockets.forEach { $0.close() } }
 }
 
 /// Listening sockets that are bound and not yet given to their reactors.
@@ -58,5 +61,5 @@ struct PendingListener: Sendable {
     }
 
     /// Nobody will accept from it.
-    func close() { group.sockets.forEach { $0.close() } }
+    func close() { group.close() }
 }

@@ -25,6 +25,7 @@ struct CommandFailure {
                 ? ExitStatus.permission : ExitStatus.unavailable
         case let failure as SettingsFailure: failure.code
         case is PlacementError, is OptionError, is PluginError: ExitStatus.usage
+        case is AdoptError, is PassedSocketError: ExitStatus.unavailable
         case StartError.owner(_, .notPermitted): ExitStatus.permission
         case LoadFailure.connect: ExitStatus.unavailable
         case LoadFailure.interrupted: ExitStatus.interrupted

@@ -151,6 +151,18 @@ public protocol Driver: AnyObject {
     /// Begins a connection to `address`; writability or an error follows as an event once it is watched.
     func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle
 
+    /// Takes a connected stream socket that somebody else has opened: the driver's own number for it, and its peer.
+    func adopt(connection descriptor: Int32) throws(AdoptError) -> (socket: SocketHandle, peer: SocketAddress)
+
+    /// Reports with `token` whenever the descriptor is ready, not on the edge but for as long as it is.
+    func watch(descriptor: Int32, for readiness: Readiness, token: EventToken) throws(Errno)
+
+    /// Changes what is reported of a watched descriptor.
+    func change(descriptor: Int32, to readiness: Readiness, token: EventToken) throws(Errno)
+
+    /// Reports nothing of it any more. One that was closed meanwhile is none of ours.
+    func unwatch(descriptor: Int32)
+
     /// The error that waits on the socket, which this call clears; nil for none.
     func takeError(of connection: SocketHandle) -> Errno?
 
@@ -209,6 +221,20 @@ public struct ListenOptions: Sendable, Equatable {
 }
 
 extension Driver {
+    /// Refused: for drivers without a kernel.
+    public func adopt(connection descriptor: Int32) throws(AdoptError) -> (socket: SocketHandle, peer: SocketAddress) {
+        throw AdoptError(descriptor: descriptor, reason: "this driver has no kernel")
+    }
+    /// Refused with EOPNOTSUPP: for drivers without a kernel.
+    public func watch(descriptor: Int32, for readiness: Readiness, token: EventToken) throws(Errno) {
+        throw .notSupported
+    }
+    /// Refused with EOPNOTSUPP: for drivers without a kernel.
+    public func change(descriptor: Int32, to readiness: Readiness, token: EventToken) throws(Errno) {
+        throw .notSupported
+    }
+    /// Does nothing: for drivers without a kernel.
+    public func unwatch(descriptor: Int32) {}
     /// None: for drivers without Unix sockets.
     public func peerCredentials(of connection: SocketHandle) -> PeerCredentials? { nil }
 }
@@ -220,6 +246,9 @@ public protocol DriverProvider: Sendable {
 
     /// A socket bound to `address`. A Unix socket listens already, any other not yet.
     func bind(_ address: SocketAddress, _ options: ListenOptions) throws(Errno) -> BoundSocket
+
+    /// A number of the provider's own for a listening stream socket that somebody else has opened.
+    func adopt(listener descriptor: Int32) throws(AdoptError) -> BoundSocket
 
     /// Another number for the same socket, for a second reactor to accept from the same queue.
     func duplicate(_ socket: SocketHandle) throws(Errno) -> SocketHandle
@@ -234,6 +263,13 @@ public protocol DriverProvider: Sendable {
 
     /// Closes a socket that no driver has taken over.
     func close(_ socket: SocketHandle)
+}
+
+extension DriverProvider {
+    /// Refused: for providers without a kernel.
+    public func adopt(listener descriptor: Int32) throws(AdoptError) -> BoundSocket {
+        throw AdoptError(descriptor: descriptor, reason: "these drivers have no kernel")
+    }
 }
 
 /// A socket that has its address.

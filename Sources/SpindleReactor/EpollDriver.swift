@@ -113,6 +113,27 @@ internal import SpindleSystem
         }
     }
 
+    package func adopt(connection descriptor: Int32) throws(AdoptError) -> (socket: SocketHandle, peer: SocketAddress) {
+        do throws(AdoptedSocket.Failure) {
+            let (socket, peer) = try AdoptedSocket.take(descriptor, as: .connection)
+            if !peer.isUnix {
+                try? socket.set(.noDelay, 1)
+                try? socket.set(.urgentInline, 1)
+            }
+            return (SocketHandle(rawValue: socket.descriptor), peer)
+        } catch { throw AdoptError(descriptor, error) }
+    }
+
+    package func watch(descriptor: Int32, for readiness: Readiness, token: EventToken) throws(Errno) {
+        try epoll.add(descriptor, .level(readiness), token: token.rawValue)
+    }
+
+    package func change(descriptor: Int32, to readiness: Readiness, token: EventToken) throws(Errno) {
+        try epoll.rearm(descriptor, .level(readiness), token: token.rawValue)
+    }
+
+    package func unwatch(descriptor: Int32) { epoll.removeIfThere(descriptor) }
+
     package func takeError(of connection: SocketHandle) -> Errno? { connection.socket.takeError() }
 
     package func receive(from connection: SocketHandle, limit: Int) -> ReceiveOutcome {
@@ -169,6 +190,12 @@ extension ConnectionOption {
         case .noDelay: .noDelay
         case .keepAlive: .keepAlive
         }
+    }
+}
+
+extension Epoll.Interest {
+    fileprivate static func level(_ readiness: Readiness) -> Epoll.Interest {
+        .level(readable: readiness.contains(.readable), writable: readiness.contains(.writable))
     }
 }
 

@@ -67,6 +67,14 @@ public struct EpollDrivers: DriverProvider {
         return nil
     }
 
+    /// A number of our own for the socket; it must be a stream socket that listens.
+    public func adopt(listener descriptor: Int32) throws(AdoptError) -> BoundSocket {
+        do throws(AdoptedSocket.Failure) {
+            let (socket, address) = try AdoptedSocket.take(descriptor, as: .listener)
+            return BoundSocket(socket: SocketHandle(rawValue: socket.descriptor), address: address)
+        } catch { throw AdoptError(descriptor, error) }
+    }
+
     /// F_DUPFD_CLOEXEC.
     public func duplicate(_ socket: SocketHandle) throws(Errno) -> SocketHandle {
         SocketHandle(rawValue: try StreamSocket(descriptor: socket.rawValue).duplicate().descriptor)

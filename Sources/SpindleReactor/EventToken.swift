@@ -6,12 +6,13 @@
 /// descriptor 7; event 2, still about the old one, must not reach the new connection. The generation of the slot
 /// tells the two apart.
 public struct EventToken: Equatable, Sendable {
-    /// The slot in the connection table; the highest bit marks a listener's slot.
+    /// The slot in the connection table; the highest bit marks a listener's slot, the one below a watched descriptor's.
     let slot: UInt32
     /// How often the slot had been given away before.
     let generation: UInt32
 
     static var listenerBit: UInt32 { 1 << 31 }
+    static var watchBit: UInt32 { 1 << 30 }
     /// The driver's own waker.
     static var waker: EventToken { EventToken(slot: .max, generation: .max) }
     /// No registration has this one.
@@ -25,6 +26,9 @@ public struct EventToken: Equatable, Sendable {
     /// A listener's token: its index in the reactor's list.
     init(listener index: Int) { self.init(slot: UInt32(index) | EventToken.listenerBit, generation: 0) }
 
+    /// A watched descriptor's token: its number among all that the reactor has watched.
+    init(watch number: UInt32) { self.init(slot: EventToken.watchBit, generation: number) }
+
     /// The token that `rawValue` of another stood for.
     public init(rawValue: UInt64) {
         self.init(slot: UInt32(truncatingIfNeeded: rawValue), generation: UInt32(truncatingIfNeeded: rawValue >> 32))
@@ -37,4 +41,7 @@ public struct EventToken: Equatable, Sendable {
     var listenerIndex: Int? {
         slot & EventToken.listenerBit == 0 ? nil : Int(slot & ~EventToken.listenerBit)
     }
+
+    /// True for a watched descriptor.
+    var isWatch: Bool { slot == EventToken.watchBit }
 }

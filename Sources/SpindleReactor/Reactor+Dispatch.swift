@@ -63,7 +63,7 @@ extension Reactor {
     @inline(__always)
     private func handle(_ event: DriverEvent) {
         if let index = event.token.listenerIndex { return acceptEvent(ofListener: index) }
-        guard let connection = table.resolve(event.token) else { return counters.add(.staleEvents) }
+        guard let connection = table.resolve(event.token) else { return specialEvent(event) }
         connection.use {
             if $0.state.isPlain, event.readiness.isPlainInput {
                 readInput(of: $0)

@@ -62,6 +62,9 @@ public final class Reactor {
     var acceptors: [Acceptor?] = []
     /// Connections of this side that are being made and may have several addresses.
     var attempts: [ConnectAttempt] = []
+    /// Descriptors of others that are waited for: few, so they are looked for one by one.
+    var watches: ContiguousArray<DescriptorWatch> = []
+    var watchCount: UInt32 = 0
     /// Looks up the names that connections of this side go to.
     public var resolver: any NameResolver = NoResolver()
     private var connectionNumber: UInt64 = 0
@@ -184,6 +187,7 @@ public final class Reactor {
         perform {
             stopListening()
             endAllConnections()
+            endWatches()
             _ = table.takeRemoved()
             discardJobs()
             intake = MailIntake()

@@ -15,6 +15,10 @@ package import SpindleCore
         )
         /// Connections wait to be accepted, or an eventfd was written to.
         package static let incoming = Interest(bits: readable | edgeTriggered)
+        /// Reported for as long as it is so, and not on the edge.
+        package static func level(readable: Bool, writable: Bool) -> Interest {
+            Interest(bits: (readable ? Epoll.readable | peerClosed : 0) | (writable ? Epoll.writable : 0))
+        }
         /// Of a socket that several instances watch: one of them is woken, mostly.
         package static let sharedIncoming = Interest(bits: readable | edgeTriggered | exclusive)
     }
@@ -59,6 +63,9 @@ package import SpindleCore
         let result = cl_epoll_remove(descriptor.rawValue, target)
         precondition(result == 0, "epoll_ctl(\(descriptor.rawValue), DEL, \(target)): errno \(-result)")
     }
+
+    /// The same of one that may be closed by now, or be another's.
+    package func removeIfThere(_ target: CInt) { _ = cl_epoll_remove(descriptor.rawValue, target) }
 
     /// Waits until something is ready or `timeout` nanoseconds have passed; 0 only polls, negative waits for ever.
     ///

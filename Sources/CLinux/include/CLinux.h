@@ -84,6 +84,12 @@ int cl_shutdown_writes(int fd);
 int cl_peer_credentials(int fd, uint32_t numbers[3]);
 /// F_DUPFD_CLOEXEC.
 int cl_duplicate(int fd);
+/// O_NONBLOCK, of the open socket and so of every number for it. fcntl(2).
+int cl_set_nonblocking(int fd);
+int cl_set_close_on_exec(int fd);
+/// SO_TYPE, SO_ACCEPTCONN; the family is getsockname's.
+int cl_socket_is_stream(int fd);
+int cl_socket_is_listening(int fd);
 
 enum { CL_REUSEADDR, CL_REUSEPORT, CL_OOBINLINE, CL_KEEPALIVE, CL_NODELAY, CL_V6ONLY, CL_BUSY_POLL, CL_SEND_BUFFER,
        CL_RECEIVE_BUFFER, CL_ERROR, CL_BIND_ADDRESS_NO_PORT };

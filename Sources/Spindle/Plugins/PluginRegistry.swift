@@ -74,11 +74,13 @@ public struct PluginRegistry: Sendable {
     private var protocols: [String: Maker<ServedProtocol>] = [:]
     private var targets: [String: Maker<ConnectRoute>] = [:]
 
-    /// A registry with the engine's own endpoints and targets: `tcp`, `unix`.
+    /// A registry with the engine's own endpoints and targets: `tcp`, `unix`, `systemd`, `fd`.
     public init() {
         do {
             try register(endpoint: "tcp", summary: TCPEndpoint.summary, TCPEndpoint.make)
             try register(endpoint: "unix", summary: UnixEndpoint.summary, UnixEndpoint.make)
+            try register(endpoint: "systemd", summary: SystemdEndpoint.summary, SystemdEndpoint.make)
+            try register(endpoint: "fd", summary: DescriptorEndpoint.summary, DescriptorEndpoint.make)
             try register(target: "tcp", summary: TCPEndpoint.targetSummary, TCPEndpoint.makeRoute)
             try register(target: "unix", summary: UnixEndpoint.targetSummary, UnixEndpoint.makeRoute)
         } catch { preconditionFailure("the first name is taken: \(error)") }

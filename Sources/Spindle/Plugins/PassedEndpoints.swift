@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+internal import SpindleSystem
+
+/// `fd:3`: a listening socket that whoever started the process has left open for it.
+enum DescriptorEndpoint {
+    static let summary = "fd:NUMBER"
+
+    static func make(_ arguments: inout PluginArguments) throws -> PluginRegistry.Listen {
+        let text = try arguments.require("number", as: "3")
+        guard let number = Int32(text), number >= 0 else {
+            throw PluginError("fd: number=\(text) is not allowed; allowed is a descriptor's number, as fd:3")
+        }
+        return { engine, build in
+            let listener = try engine.listen(adopting: [number], build)
+            // The text has named it, so it is this endpoint's.
+            Descriptor.close(number)
+            return listener
+        }
+    }
+}
+
+/// A service manager has not passed the socket that an endpoint wants.
+public struct PassedSocketError: Error, Equatable, CustomStringConvertible {
+    /// One sentence, with what was passed.
+    public let description: String
+}
+
+/// `systemd:name=web`, `systemd:index=0`, `systemd`: sockets of a service manager's. systemd.socket(5).
+///
+/// A name may stand for several sockets: all of them are listened on, one by each reactor where there are as many
+/// (`ReusePort=` in as many `.socket` units with one `FileDescriptorName=`).
+enum SystemdEndpoint {
+    static let summary = "systemd[:name=NAME|:index=NUMBER]"
+
+    /// What was passed and no endpoint has taken yet; read when the first one asks.
+    private static let passed = Guarded<[(index: Int, entry: PassedSockets.Entry)]?>(nil)
+
+    static func make(_ arguments: inout PluginArguments) throws -> PluginRegistry.Listen {
+        let name = arguments.takeFirst("name")
+        let index = try arguments.takeInteger("index", in: 0...65_535)
+        guard name == nil || index == nil else { throw PluginError("systemd takes a name or an index, not both") }
+        return { engine, build in
+            let (taken, there) = take { passed in
+                index.map { $0 == passed.index } ?? name.map { $0 == passed.entry.name } ?? true
+            }
+            guard !taken.isEmpty else { throw missing(name, index, there) }
+            do {
+                let listener = try engine.listen(adopting: taken.map(\.descriptor), build)
+                for entry in taken { Descriptor.close(entry.descriptor) }
+                return listener
+            } catch { throw PassedSocketError(description: "systemd: \(error)") }
+        }
+    }
+
+    /// Those that `isWanted` wants, which nobody else gets, and the names of all that there were.
+    private static func take(
+        where isWanted: ((index: Int, entry: PassedSockets.Entry)) -> Bool
+    ) -> (taken: [PassedSockets.Entry], there: [String]) {
+        passed.withLock { passed in
+            let all = passed ?? PassedSockets.take().enumerated().map { (index: $0, entry: $1) }
+            passed = all.filter { !isWanted($0) }
+            return (all.filter(isWanted).map(\.entry), all.map(\.entry.name))
+        }
+    }
+
+    private static func missing(_ name: String?, _ index: Int?, _ there: [String]) -> PassedSocketError {
+        guard !there.isEmpty else {
+            return PassedSocketError(
+                description: "systemd: no socket was passed to this process (LISTEN_PID, LISTEN_FDS); systemd.socket(5)"
+            )
+        }
+        let wanted = name.map { "with the name '\($0)'" } ?? index.map { "with the index \($0)" } ?? "left"
+        return PassedSocketError(
+            description: "systemd: there is no socket \(wanted); passed are: \(there.joined(separator: ", "))"
+        )
+    }
+}
