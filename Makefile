@@ -98,7 +98,7 @@ asan: setup ## Parsers, buffers, rings and the contract under AddressSanitizer
 
 # For each parser so many seconds.
 FUZZ_SECONDS ?= 20
-FUZZERS := FuzzFraming
+FUZZERS := FuzzFraming FuzzProxyHeader FuzzPluginText
 # The optimizer on and assertions, too; gold can't link what the fuzzer's instrumentation leaves.
 FUZZ_FLAGS := $(addprefix -Xswiftc ,-sanitize=fuzzer,address -parse-as-library -assert-config Debug -use-ld=lld)
 

@@ -35,7 +35,7 @@ public enum SpindleProgram {
         LoggingSystem.bootstrap(log.handler)
         do {
             try registry.withLock { registry in
-                for plugin in [StandardProtocols()] + plugins { try registry.add(plugin) }
+                for plugin in [StandardProtocols(), StandardPolicies()] + plugins { try registry.add(plugin) }
             }
         } catch { end(CommandFailure.report(error)) }
         Task.detached {

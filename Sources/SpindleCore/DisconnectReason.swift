@@ -27,6 +27,8 @@ public enum TimeoutKind: String, Sendable {
     case close
     /// Bytes were waiting and the peer took none of them (`writeProgressTimeout`).
     case writeProgress
+    /// What `setHandshakeTimeout` gave the handshake was over, and it was not.
+    case handshake
     /// An outgoing connection was not established in time (`connect(timeout:)`).
     case connect
 }

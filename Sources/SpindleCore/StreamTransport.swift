@@ -67,6 +67,13 @@ public protocol StreamTransport: AnyObject {
     @discardableResult
     func setIdleTimeout(_ timeout: Duration?) -> Duration?
 
+    /// Ends the connection with `.timedOut(.handshake)` when so much time has passed, whatever was read and sent
+    /// meanwhile; nil when the handshake is over.
+    func setHandshakeTimeout(_ timeout: Duration?)
+
+    /// Keeps an object until the connection is closed, on whichever reactor that is: what counts it, say.
+    func hold(_ object: any AnyObject & Sendable)
+
     /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).
     var noDelay: Bool { get set }
 

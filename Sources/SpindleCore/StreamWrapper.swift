@@ -83,6 +83,10 @@ extension StreamWrapper {
     /// Handed on.
     @discardableResult
     public func setIdleTimeout(_ timeout: Duration?) -> Duration? { transport.setIdleTimeout(timeout) }
+    /// Handed on.
+    public func setHandshakeTimeout(_ timeout: Duration?) { transport.setHandshakeTimeout(timeout) }
+    /// Handed on.
+    public func hold(_ object: any AnyObject & Sendable) { transport.hold(object) }
     /// Of the connection.
     public var noDelay: Bool {
         get { transport.noDelay }

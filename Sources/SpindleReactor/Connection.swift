@@ -22,8 +22,7 @@ final class Connection: StreamTransport {
     let acceptor: Acceptor?
     let peerAddress: SocketAddress
     let connectionNumber: UInt64
-    /// Who began a connection of this side, while he wants to know something of it.
-    var origin: ConnectionOrigin?
+    var extras: ConnectionExtras?
     private var knownLocalAddress: SocketAddress?
 
     /// Nanoseconds of the reactor's clock: since when something is awaited.

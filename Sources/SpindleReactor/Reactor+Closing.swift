@@ -53,10 +53,10 @@ extension Reactor {
     }
 
     private func tellLost(_ connection: Connection, _ reason: DisconnectReason) {
-        let origin = connection.origin.take()
-        if let established = origin?.established.take() { return established(reason) }
+        if let established = connection.extras?.established.take() { return established(reason) }
         // Behind the protocol: C3.
-        defer { origin?.lost?(reason) }
+        let lost = connection.extras?.lost.take()
+        defer { lost?(reason) }
         guard let proto = connection.proto.take() else { return }
         counters.add(.liveProtocols, -1)
         if strikes(.untoldEnd) { return }
@@ -105,6 +105,8 @@ extension Reactor {
 
     /// The connection is not here any more.
     func forget(_ connection: Connection) {
+        // Not with the connection: a protocol may have been kept, and its transport with it.
+        connection.extras = nil
         table.remove(connection.token)
         counters.add(.openConnections, -1)
         handle.takeFromLoad()

@@ -4,7 +4,7 @@ internal import SpindleCore
 
 /// What a connection waits for, and until when. Times are nanoseconds of the reactor's clock.
 struct Deadline: Equatable {
-    enum Kind: Equatable { case connect, idle, writeProgress, close, linger }
+    enum Kind: Equatable { case connect, idle, handshake, writeProgress, close, linger }
     let due: UInt64
     let kind: Kind
 
@@ -31,6 +31,9 @@ extension Reactor {
             var first: Deadline?
             if connection.idleTimeout > 0 {
                 first = Deadline(due: connection.lastActivity &+ connection.idleTimeout, kind: .idle)
+            }
+            if let due = connection.extras?.handshakeDue, due > 0 {
+                first = .earliest(first, Deadline(due: due, kind: .handshake))
             }
             guard !connection.queue.isEmpty else { return first }
             return .earliest(first, after(connection.waitingSince, configuration.writeProgressTimeout, .writeProgress))
@@ -65,6 +68,7 @@ extension Reactor {
         counters.add(.timeouts)
         switch deadline.kind {
         case .connect: end(connection, .timedOut(.connect), reset: true)
+        case .handshake: end(connection, .timedOut(.handshake), reset: true)
         case .writeProgress: end(connection, .timedOut(.writeProgress), reset: true)
         case .close: end(connection, .timedOut(.close), reset: true)
         case .linger: close(connection, reset: false)

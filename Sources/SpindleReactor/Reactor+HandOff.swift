@@ -50,6 +50,7 @@ extension Reactor {
             unsent: connection.takeUnsent(),
             flags: connection.state.flags.intersection([.outputEnding, .outputEnded, .inputIsFinal, .inputHasUrgent]),
             idleTimeout: connection.idleTimeout,
+            held: connection.extras?.held ?? [],
             build: build
         )
         if strikes(.lostUnread) { connection.travel?.unread = nil }
@@ -81,6 +82,7 @@ extension Reactor {
         }
         let connection = Connection(reactor: self, handle: socket, peer: travel.peer, acceptor: nil, phase: .open)
         connection.idleTimeout = travel.idleTimeout
+        if !travel.held.isEmpty { connection.makeExtras().held = travel.held }
         connection.state.flags = travel.flags
         guard insert(connection) else { return }
         if !strikes(.lostUnsent) { for chunk in travel.unsent { connection.adoptUnsent(chunk) } }

@@ -17,5 +17,7 @@ struct TravellingConnection: Sendable {
     let flags: ConnectionState.Flags
     /// Nanoseconds; 0 for never.
     let idleTimeout: UInt64
+    /// What it keeps until it is closed.
+    let held: [any AnyObject & Sendable]
     let build: Build
 }

@@ -17,5 +17,8 @@ func fuzzer(_ name: String, _ products: [String]) -> Target {
 let package = Package(
     name: "spindle-fuzz",
     dependencies: [.package(name: "spindle", path: "../..")],
-    targets: [.target(name: "FuzzDriver"), fuzzer("FuzzFraming", ["SpindleProtocols"])]
+    targets: [
+        .target(name: "FuzzDriver"), fuzzer("FuzzFraming", ["SpindleProtocols"]),
+        fuzzer("FuzzProxyHeader", ["SpindleProtocols"]), fuzzer("FuzzPluginText", ["Spindle"]),
+    ]
 )

@@ -62,6 +62,8 @@ public struct PluginRegistry: Sendable {
 
     /// Listens with an engine.
     public typealias Listen = @Sendable (Engine, @escaping ProtocolBuilder) throws -> Listener
+    /// Stands between connections and what builds their protocols: may refuse them, count them, go around them.
+    public typealias Filter = @Sendable (@escaping ProtocolBuilder) -> ProtocolBuilder
     /// Makes the wrapper of one connection.
     public typealias Wrap = @Sendable (any StreamTransport) throws -> any StreamWrapper
     /// Reads arguments and makes what they describe.
@@ -70,7 +72,7 @@ public struct PluginRegistry: Sendable {
     /// In the order of registration.
     public private(set) var entries: [Entry] = []
     private var endpoints: [String: Maker<Listen>] = [:]
-    private var wrappers: [String: Maker<Wrap>] = [:]
+    private var wrappers: [String: Maker<Endpoint.Step>] = [:]
     private var protocols: [String: Maker<ServedProtocol>] = [:]
     private var targets: [String: Maker<ConnectRoute>] = [:]
 
@@ -105,8 +107,35 @@ public struct PluginRegistry: Sendable {
     ///
     /// - Throws: `PluginError` when an endpoint or wrapper has the name, or it is none.
     public mutating func register(wrapper name: String, summary: String, _ make: @escaping Maker<Wrap>) throws {
+        try register(filter: name, summary: summary, isWrapper: true) { arguments in
+            let makeWrapper = try make(&arguments)
+            return { build in
+                { transport in
+                    let wrapper = try makeWrapper(transport)
+                    guard let inner = try build(wrapper) else { return nil }
+                    wrapper.inner = inner
+                    return wrapper
+                }
+            }
+        }
+    }
+
+    /// Adds something that stands before protocols, as a wrapper does in text: `limit:connections=100:tcp:port=80`.
+    ///
+    /// - Parameters:
+    ///   - name: How it is named.
+    ///   - summary: How it is written, and what it does.
+    ///   - isWrapper: It goes around connections, which those that are served by tasks can't have.
+    ///   - make: Reads the arguments; called once for an endpoint, whose connections share what it makes.
+    /// - Throws: `PluginError` when an endpoint or wrapper has the name, or it is none.
+    public mutating func register(
+        filter name: String,
+        summary: String,
+        isWrapper: Bool,
+        _ make: @escaping Maker<Filter>
+    ) throws {
         try add(Entry(kind: .wrapper, name: name, summary: summary))
-        wrappers[name] = make
+        wrappers[name] = { Endpoint.Step(apply: try make(&$0), isWrapper: isWrapper) }
     }
 
     /// Adds a protocol of callbacks.
@@ -178,9 +207,9 @@ public struct PluginRegistry: Sendable {
     /// - Throws: `PluginError`, or what the plugin throws about its arguments.
     public func makeEndpoint(_ text: String) throws -> Endpoint {
         let parsed = try PluginText(parsing: text)
-        let wraps = try parsed.parts.dropLast().map { try make($0, wrappers, .wrapper) }
+        let steps = try parsed.parts.dropLast().map { try make($0, wrappers, .wrapper) }
         let listen = try make(parsed.parts[parsed.parts.count - 1], endpoints, .endpoint)
-        return Endpoint(text: parsed, wraps: wraps, listen: listen)
+        return Endpoint(text: parsed, steps: steps, listen: listen)
     }
 
     /// Where a text says to connect: `tcp:example.com:80`, `unix:/run/x.sock`.
@@ -230,31 +259,26 @@ public struct ServedProtocol: Sendable {
 public struct Endpoint: Sendable {
     /// The text, taken apart.
     public let text: PluginText
-    let wraps: [PluginRegistry.Wrap]
+    let steps: [Step]
     let listen: PluginRegistry.Listen
+
+    /// What stands between the connections and their protocols.
+    struct Step: Sendable {
+        let apply: PluginRegistry.Filter
+        /// It goes around connections.
+        let isWrapper: Bool
+    }
 
     /// Listens with every reactor of `engine`.
     ///
-    /// - Throws: `ListenError` when the address can't be had, `PluginError` when wrappers were to go around a task.
+    /// - Throws: `ListenError` when the address can't be had, `AdoptError` and `PassedSocketError` when a socket can't,
+    ///   `PluginError` when wrappers were to go around a task.
     @discardableResult
     public func listen(with engine: Engine, _ served: ServedProtocol) throws -> Listener {
-        guard wraps.isEmpty || served.isWrappable else {
+        guard served.isWrappable || !steps.contains(where: \.isWrapper) else {
             throw PluginError("'\(text)': wrappers go around protocols of callbacks, and this one is a task")
         }
         // The leftmost is the nearest to the protocol.
-        let build = wraps.reduce(served.build) { Endpoint.wrap($0, $1) }
-        return try listen(engine, build)
-    }
-
-    private static func wrap(
-        _ build: @escaping ProtocolBuilder,
-        _ makeWrapper: @escaping PluginRegistry.Wrap
-    ) -> ProtocolBuilder {
-        { transport in
-            let wrapper = try makeWrapper(transport)
-            guard let inner = try build(wrapper) else { return nil }
-            wrapper.inner = inner
-            return wrapper
-        }
+        return try listen(engine, steps.reduce(served.build) { $1.apply($0) })
     }
 }

@@ -2,22 +2,6 @@
 
 public import SpindleCore
 
-/// What the one who began a connection of this side wants to know of it.
-final class ConnectionOrigin {
-    /// Called once, when the connection stands (nil) or has failed.
-    var established: ((DisconnectReason?) -> Void)?
-    /// Called once, after the protocol's `connectionLost`.
-    var lost: ((DisconnectReason) -> Void)?
-
-    init(
-        established: @escaping (DisconnectReason?) -> Void,
-        lost: ((DisconnectReason) -> Void)?
-    ) {
-        self.established = established
-        self.lost = lost
-    }
-}
-
 extension Reactor {
     /// Opens a connection to a numeric address or a Unix socket; it belongs to this reactor.
     ///
@@ -92,19 +76,17 @@ extension Reactor {
         let connection = Connection(reactor: self, handle: socket, peer: address, acceptor: nil, phase: .connecting)
         handle.addToLoad()
         guard insert(connection) else { throw .noMemory }
-        connection.origin = ConnectionOrigin(
-            established: { [self] reason in
-                if let reason { return completion(.failure(OpenFailure(reason: reason))) }
-                connection.idleTimeout = defaultIdleTimeout
-                connection.lastActivity = now.nanoseconds
-                begin(connection) { try build(connection) }
-                guard let proto = connection.proto else {
-                    return completion(.failure(OpenFailure(reason: .aborted)))
-                }
-                completion(.success(proto))
-            },
-            lost: lost
-        )
+        let extras = ConnectionExtras()
+        connection.extras = extras
+        extras.lost = lost
+        extras.established = { [self] reason in
+            if let reason { return completion(.failure(OpenFailure(reason: reason))) }
+            connection.idleTimeout = defaultIdleTimeout
+            connection.lastActivity = now.nanoseconds
+            begin(connection) { try build(connection) }
+            guard let proto = connection.proto else { return completion(.failure(OpenFailure(reason: .aborted))) }
+            completion(.success(proto))
+        }
         // Until it stands, the idle timeout is the time it may take.
         connection.idleTimeout = UInt64(max(timeout.clampedNanoseconds, 1))
         armTimer(of: connection, since: driver.now())
@@ -120,8 +102,8 @@ extension Reactor {
         connection.state.established()
         cancelTimer(of: connection)
         counters.add(.connected)
-        if let established = connection.origin?.established.take() { established(nil) }
-        if connection.origin?.lost == nil { connection.origin = nil }
+        if let established = connection.extras?.established.take() { established(nil) }
+        if connection.extras?.isEmpty == true { connection.extras = nil }
         guard connection.state.isLive else { return }
         if !readiness.isDisjoint(with: .input) {
             connection.state.flags.insert(.inputWaits)
