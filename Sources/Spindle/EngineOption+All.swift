@@ -121,8 +121,7 @@ extension EngineOption {
             "balance-threshold",
             \.balanceThreshold,
             in: 1...1_000_000,
-            summary:
-                "With balanced and Unix sockets: connections more than the emptiest reactor's before one is handed over.",
+            summary: "With balanced, or a Unix socket: connections more than the emptiest reactor's that are kept.",
             tradeOff: "Less is more even and moves more connections, a message each."
         ),
         .integer(

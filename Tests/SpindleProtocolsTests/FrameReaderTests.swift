@@ -73,6 +73,21 @@ struct FrameReaderTests {
         #expect(notes.lines == ["!unfinished"])
     }
 
+    @Test("nextAll gives what has come together, and an error only when the messages before it were given out")
+    func batches() {
+        let notes = Notes()
+        let test = serve(notes) { connection in
+            let reader = connection.frames(LineFormat(limitBytes: 5))
+            while let lines = try await reader.nextAll() {
+                notes.lines.append(lines.map(\.text).joined(separator: "+"))
+            }
+        }
+        test.feed("a\nb\nc")
+        test.feed("\n")
+        test.feed("d\ntoo long\n")
+        #expect(notes.lines == ["a+b", "c", "d", "!tooLong"])
+    }
+
     @Test("readFrames shows every message of what came, and says when no more comes")
     func readFrames() {
         let notes = Notes()

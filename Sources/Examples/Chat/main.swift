@@ -2,20 +2,22 @@
 
 import Glibc
 import Spindle
+import SpindleProtocols
 
 /// The guests of one core: no lock, since nobody else touches it.
 final class Room {
     var guests: [ObjectIdentifier: any StreamTransport] = [:]
 
-    func say(_ line: ByteChunk) { for guest in guests.values { guest.write(line) } }
+    func say(_ line: ByteChunk) { for guest in guests.values { guest.write([line, newline]) } }
+    private let newline = ByteChunk("\n")
 }
 
 /// Hands every line on to all cores.
-final class Guest: StreamProtocol {
+final class Guest: FramedProtocol {
     let transport: any StreamTransport
+    let framing = Framing(LineFormat(limitBytes: 4096))
     let room: Room
     let hall: Channel<ByteChunk>
-    private var line: [UInt8] = []
 
     init(_ transport: any StreamTransport, _ room: Room, _ hall: Channel<ByteChunk>) {
         (self.transport, self.room, self.hall) = (transport, room, hall)
@@ -26,15 +28,7 @@ final class Guest: StreamProtocol {
         transport.write("welcome\n")
     }
 
-    func dataReceived(_ bytes: Span<UInt8>) {
-        for index in bytes.indices {
-            line.append(bytes[index])
-            guard bytes[index] == UInt8(ascii: "\n") else { continue }
-            hall.broadcast(ByteChunk(line))
-            line = []
-        }
-        if line.count > 4096 { transport.abortConnection() }
-    }
+    func frameReceived(_ line: Span<UInt8>) { hall.broadcast(ByteChunk(copying: line)) }
 
     func connectionLost(_ reason: DisconnectReason) { room.guests[ObjectIdentifier(self)] = nil }
 }

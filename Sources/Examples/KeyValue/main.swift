@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ExampleLines
 import Glibc
 import Spindle
+import SpindleProtocols
 
 let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 7000
 let engine = try Engine()
 let stores = engine.makeSharded { _ in Store() }
 
 let listener = try engine.serve(on: .any(port: port)) { connection in
-    var input = Lines()
-    for try await chunk in connection.chunks {
-        let lines = try input.add(chunk)
+    let input = connection.frames(LineFormat())
+    while let lines = try await input.nextAll()?.map(\.text) {
         // One visit to each core for all the lines that came together; the answers in the order of the lines.
         let shards = lines.map { stores.shard(for: Store.key(of: $0)) }
         var answers = [String](repeating: "", count: lines.count)

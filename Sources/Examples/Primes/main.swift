@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ExampleLines
 import Glibc
 import Spindle
+import SpindleProtocols
 
 /// How many primes there are up to a number: work that would keep a core, and all its connections, for seconds.
 @Sendable func primes(upTo limit: Int) -> Int {
@@ -19,17 +19,14 @@ import Spindle
 let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 7000
 let engine = try Engine()
 let listener = try engine.serve(on: .any(port: port)) { connection in
-    var input = Lines()
-    for try await chunk in connection.chunks {
-        for line in try input.add(chunk) {
-            guard let limit = Int(line), (0...100_000_000).contains(limit) else {
-                try await connection.write("a number up to 100000000, please\n")
-                continue
-            }
-            // On a thread off the cores; the handler goes on here when it is done, and others go on meanwhile.
-            let count = try await engine.blocking { primes(upTo: limit) }
-            try await connection.write("\(count)\n")
+    for try await line in connection.frames(LineFormat()) {
+        guard let limit = Int(line.text), (0...100_000_000).contains(limit) else {
+            try await connection.write("a number up to 100000000, please\n")
+            continue
         }
+        // On a thread off the cores; the handler goes on here when it is done, and others go on meanwhile.
+        let count = try await engine.blocking { primes(upTo: limit) }
+        try await connection.write("\(count)\n")
     }
 }
 print("listening on \(listener.address) with \(engine.reactorCount) reactors")
