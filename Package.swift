@@ -145,7 +145,7 @@ let package = Package(
         ),
         tests("OperationsTests", ["OperationsUnderTest", "Spindle"]),
         tests("SpindleDeferredTests", ["SpindleDeferred", "SpindleSystem", "SpindleTesting"]),
-        tests("SpindleProtocolsTests", ["SpindleProtocols", "SpindleTesting"]),
+        tests("SpindleProtocolsTests", ["SpindleProtocols", "SpindleTesting", "Spindle"]),
         tests("SpindleTestingTests", ["SpindleTesting", "Spindle"]),
         // Whole simulated runs: hunted by `make sim`, and 200 of them by the tests.
         .target(

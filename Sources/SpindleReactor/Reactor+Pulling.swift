@@ -148,5 +148,6 @@ extension Reactor {
     func endInput(of connection: Connection) {
         connection.withholdsInput = true
         if let reader = connection.reader.take() { tasks.append(reader) }
+        (connection.proto as? HandlerProtocol)?.stream.whenDraining?()
     }
 }

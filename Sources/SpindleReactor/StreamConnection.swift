@@ -48,6 +48,16 @@ public final class StreamConnection {
     /// False once nothing that is written can arrive.
     public var isWritable: Bool { reason == nil && connection.isWritable }
 
+    /// Called when the engine begins to drain while no task has the connection to itself: nobody would notice.
+    package var whenDraining: (() -> Void)?
+
+    /// True while nothing has come that nobody has read, the end included, and writing works: it may serve another.
+    package var isQuiet: Bool {
+        isWritable
+            && connection.state.flags.isDisjoint(with: [.inputWaits, .inputEnded, .inputIsFinal, .inputKept])
+            && connection.bufferedByteCount == 0
+    }
+
     // MARK: Reading
 
     /// Waits for bytes and shows them to `body`, without a copy.
@@ -361,6 +371,7 @@ public final class StreamConnection {
 
     func ended(_ reason: DisconnectReason) {
         self.reason = reason
+        whenDraining = nil
         resumeWaiting()
         if case .engineStopped = reason { cancel() }
     }
