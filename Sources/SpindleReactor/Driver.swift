@@ -126,9 +126,8 @@ public protocol Driver: AnyObject {
     ///   - events: Gets the events, as many as it has room for; the others stay for the next wait.
     func wait(timeout: Int64, into events: inout EventBuffer)
 
-    /// Reports incoming connections of a listening socket with `token`.
-    ///
-    /// - Parameter isShared: Other drivers watch the same queue by numbers of their own: not all need to be told.
+    /// Reports incoming connections of a listening socket with `token`. Of one that is shared other drivers watch the
+    /// same queue by numbers of their own: not all of them need to be told.
     func watch(listener: SocketHandle, token: EventToken, isShared: Bool) throws(Errno)
 
     /// Closes a listening socket that is watched; a shared queue goes on for the others.

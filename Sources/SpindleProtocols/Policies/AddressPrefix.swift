@@ -10,9 +10,8 @@ public struct AddressPrefix: Sendable, Hashable, CustomStringConvertible {
     /// How many bits count: 0...32 for IPv4, 0...128 for IPv6.
     public let bitCount: Int
 
-    /// The first `bitCount` bits of `address`; nil for a Unix socket, which is in no network.
-    ///
-    /// - Parameter bitCount: More than the address has means all of them.
+    /// The first `bitCount` bits of `address`, of which more than it has means all; nil for a Unix socket, which is in
+    /// no network.
     public init?(_ address: SocketAddress, bitCount: Int) {
         precondition(bitCount >= 0, "a prefix of \(bitCount) bits")
         switch address {

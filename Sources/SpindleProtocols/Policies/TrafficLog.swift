@@ -82,9 +82,7 @@ public final class TrafficLog: StreamWrapper {
 
 /// Bytes as people read them: 16 to a line, with their offset, and as text where they are ASCII. As `hexdump -C` does.
 public enum HexDump {
-    /// Each line with a line feed before it; nothing for no bytes.
-    ///
-    /// - Parameter offset: What the first byte's offset is called.
+    /// Each line with a line feed before it; nothing for no bytes. The first byte's offset is called `offset`.
     public static func text(of bytes: Span<UInt8>, from offset: Int = 0) -> String {
         var text = ""
         for start in stride(from: 0, to: bytes.count, by: 16) {
