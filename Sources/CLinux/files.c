@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RESULT(call) ({ __typeof__(call) result_ = (call); result_ < 0 ? -errno : result_; })
@@ -24,6 +25,7 @@ int cl_file_identity(const char *path, uint32_t *mode, uint64_t *device, uint64_
     return 0;
 }
 
+int cl_open_path(const char *path) { return RESULT(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC)); }
 int cl_unlink(const char *path) { return RESULT(unlink(path)); }
 int cl_change_mode(const char *path, uint32_t mode) { return RESULT(chmod(path, mode)); }
 int cl_change_mode_of(int fd, uint32_t mode) { return RESULT(fchmod(fd, mode)); }
@@ -31,11 +33,9 @@ int cl_change_mode_of(int fd, uint32_t mode) { return RESULT(fchmod(fd, mode)); 
 int cl_lock_folder(const char *path) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return -errno;
-    while (flock(fd, LOCK_EX) < 0) {
-        if (errno == EINTR) continue;
-        int error = errno;
-        close(fd);
-        return -error;
+    // Whoever has it for longer than a second has it for something else.
+    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0 && (errno == EWOULDBLOCK || errno == EINTR) && tries < 100; tries++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
     }
     return fd;
 }

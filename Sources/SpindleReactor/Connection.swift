@@ -43,8 +43,8 @@ final class Connection: StreamTransport {
     var pushedBytes = 0
     var taskTurn: UInt64 = 0
 
-    /// Bytes that came along from another reactor: what the flag `inputKept` tells of.
-    var kept: ByteChunk?
+    /// Bytes that come before all that the kernel has, none of them empty: what the flag `inputKept` tells of.
+    var kept: [ByteChunk] = []
     /// Those of them that a task is being shown.
     var lent: ByteChunk?
     /// Where it goes on when it has ended here.
@@ -155,9 +155,9 @@ final class Connection: StreamTransport {
 
     func unread(_ bytes: Span<UInt8>) {
         reactor.preconditionCurrent()
-        guard !bytes.isEmpty, state.phase == .open else { return }
-        let chunk = ByteChunk(copying: bytes, from: reactor.pool)
-        keep(ByteChunk.joined(chunk, takeKept()) ?? chunk)
+        // On its way to another reactor, it takes them along.
+        guard !bytes.isEmpty, state.phase == .open || travel != nil else { return }
+        keep(ByteChunk(copying: bytes, from: reactor.pool))
         reactor.readLaterIfNeeded(self)
     }
 

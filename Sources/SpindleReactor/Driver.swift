@@ -150,8 +150,9 @@ public protocol Driver: AnyObject {
     /// Begins a connection to `address`; writability or an error follows as an event once it is watched.
     func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle
 
-    /// Takes a connected stream socket that somebody else has opened: the driver's own number for it, and its peer.
-    func adopt(connection descriptor: Int32) throws(AdoptError) -> (socket: SocketHandle, peer: SocketAddress)
+    /// Takes a connected stream socket that somebody else has opened: the driver's own number for it, which is
+    /// closed when nobody takes it, and its peer.
+    func adopt(connection descriptor: Int32) throws(AdoptError) -> (socket: TravellingSocket, peer: SocketAddress)
 
     /// Reports with `token` whenever the descriptor is ready, not on the edge but for as long as it is.
     func watch(descriptor: Int32, for readiness: Readiness, token: EventToken) throws(Errno)
@@ -221,7 +222,9 @@ public struct ListenOptions: Sendable, Equatable {
 
 extension Driver {
     /// Refused: for drivers without a kernel.
-    public func adopt(connection descriptor: Int32) throws(AdoptError) -> (socket: SocketHandle, peer: SocketAddress) {
+    public func adopt(connection descriptor: Int32) throws(AdoptError) -> (
+        socket: TravellingSocket, peer: SocketAddress
+    ) {
         throw AdoptError(descriptor: descriptor, reason: "this driver has no kernel")
     }
     /// Refused with EOPNOTSUPP: for drivers without a kernel.

@@ -113,14 +113,16 @@ internal import SpindleSystem
         }
     }
 
-    package func adopt(connection descriptor: Int32) throws(AdoptError) -> (socket: SocketHandle, peer: SocketAddress) {
+    package func adopt(connection descriptor: Int32) throws(AdoptError) -> (
+        socket: TravellingSocket, peer: SocketAddress
+    ) {
         do throws(AdoptedSocket.Failure) {
             let (socket, peer) = try AdoptedSocket.take(descriptor, as: .connection)
             if !peer.isUnix {
                 try? socket.set(.noDelay, 1)
                 try? socket.set(.urgentInline, 1)
             }
-            return (SocketHandle(rawValue: socket.descriptor), peer)
+            return (TravellingSocket(SocketHandle(rawValue: socket.descriptor)) { $0.socket.close() }, peer)
         } catch { throw AdoptError(descriptor, error) }
     }
 

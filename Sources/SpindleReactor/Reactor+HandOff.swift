@@ -46,14 +46,14 @@ extension Reactor {
         connection.travel = TravellingConnection(
             target: target,
             peer: connection.peerAddress,
-            unread: ByteChunk.joined(unread, connection.takeKept()),
+            unread: unread.map { $0.isEmpty ? [] : [$0] } ?? [],
             unsent: connection.takeUnsent(),
             flags: connection.state.flags.intersection([.outputEnding, .outputEnded, .inputIsFinal, .inputHasUrgent]),
             idleTimeout: connection.idleTimeout,
+            handshakeDue: connection.extras?.handshakeDue ?? 0,
             held: connection.extras?.held ?? [],
             build: build
         )
-        if strikes(.lostUnread) { connection.travel?.unread = nil }
         if strikes(.earlyBuild) { _ = try? build(connection) }
         guard connection.state.end() else { preconditionFailure("an open connection that can't end") }
         closeLater(connection, .handedOff, reset: false)
@@ -62,13 +62,17 @@ extension Reactor {
 
     /// The protocol was told: the connection leaves.
     func depart(_ connection: Connection, _ travel: TravellingConnection) {
+        var travel = travel
+        // What its last callback has put back, and what was here before.
+        travel.unread += connection.takeAllKept()
+        if strikes(.lostUnread) { travel.unread = [] }
         let socket = driver.release(connection.handle)
         connection.state.closed()
         forget(connection)
         counters.add(.handedOff)
         travel.target.addToLoad()
         // Never refused: a full queue would be a lost connection.
-        let result = travel.target.submitAlways { Reactor.current?.arrive(travel, socket) }
+        let result = travel.target.submitAlways { [travel] in Reactor.current?.arrive(travel, socket) }
         if result == .stopped { travel.target.takeFromLoad() }
     }
 
@@ -86,8 +90,10 @@ extension Reactor {
         connection.state.flags = travel.flags
         guard insert(connection) else { return }
         if !strikes(.lostUnsent) { for chunk in travel.unsent { connection.adoptUnsent(chunk) } }
-        if let unread = travel.unread, !unread.isEmpty { connection.keep(unread) }
+        for chunk in travel.unread.reversed() { connection.keep(chunk) }
+        if travel.handshakeDue > 0 { connection.makeExtras().handshakeDue = travel.handshakeDue }
         begin(connection) { try travel.build(connection) }
+        if travel.handshakeDue > 0, connection.state.isLive { armTimer(of: connection) }
         readLaterIfNeeded(connection)
         // The engine drains meanwhile: it is treated as those that were here.
         if isEnding, connection.state.isLive { endSoon(connection) }
@@ -106,20 +112,28 @@ extension Reactor {
 }
 
 extension Connection {
-    /// Bytes that come before all that the kernel has.
+    /// Bytes, at least one, that come before all that were kept, and all that the kernel has.
     func keep(_ chunk: ByteChunk) {
-        kept = chunk
+        kept.insert(chunk, at: 0)
         state.flags.insert([.inputKept, .inputWaits])
     }
 
-    func takeKept(atMost limit: Int = .max) -> ByteChunk? {
-        guard state.flags.contains(.inputKept), var chunk = kept.take() else { return nil }
+    /// The first of what was kept, at most so many bytes.
+    func takeKept(atMost limit: Int) -> ByteChunk? {
+        guard let chunk = kept.first else { return nil }
+        guard chunk.count <= limit else {
+            kept[0].removeFirst(limit)
+            return chunk.slice(0..<limit)
+        }
+        kept.removeFirst()
+        if kept.isEmpty { state.flags.remove(.inputKept) }
+        return chunk
+    }
+
+    func takeAllKept() -> [ByteChunk] {
         state.flags.remove(.inputKept)
-        guard chunk.count > limit else { return chunk }
-        let first = ByteChunk(copying: chunk.bytes.extracting(first: limit), from: reactor.pool)
-        chunk.removeFirst(limit)
-        keep(chunk)
-        return first
+        defer { kept = [] }
+        return kept
     }
 
     /// Bytes that another reactor could not send.
@@ -130,17 +144,5 @@ extension Connection {
         waitingSince = reactor.now.nanoseconds
         reactor.armTimer(of: self)
         reactor.settleLater(self)
-    }
-}
-
-extension ByteChunk {
-    /// The bytes of both, in order; nil when there are none.
-    static func joined(_ first: ByteChunk?, _ second: ByteChunk?) -> ByteChunk? {
-        guard let first, !first.isEmpty else { return second }
-        guard let second, !second.isEmpty else { return first }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(first.count + second.count)
-        for chunk in [first, second] { for index in chunk.bytes.indices { bytes.append(chunk.bytes[index]) } }
-        return ByteChunk(bytes)
     }
 }

@@ -48,6 +48,9 @@ public final class StreamConnection {
     /// False once nothing that is written can arrive.
     public var isWritable: Bool { reason == nil && connection.isWritable }
 
+    /// True when the peer's own end was read: not when this side closes, or the engine drains.
+    package var hasPeerEnded: Bool { connection.state.flags.contains(.inputEnded) }
+
     /// Called when the engine begins to drain while no task has the connection to itself: nobody would notice.
     package var whenDraining: (() -> Void)?
 

@@ -11,12 +11,14 @@ struct TravellingConnection: Sendable {
     let target: ReactorHandle
     let peer: SocketAddress
     /// Taken from the kernel, and not yet seen by the new protocol.
-    var unread: ByteChunk?
+    var unread: [ByteChunk]
     /// Written, and not yet taken by the kernel.
     let unsent: [ByteChunk]
     let flags: ConnectionState.Flags
     /// Nanoseconds; 0 for never.
     let idleTimeout: UInt64
+    /// Nanoseconds of the clock that all reactors of the machine have; 0 for never.
+    let handshakeDue: UInt64
     /// What it keeps until it is closed.
     let held: [any AnyObject & Sendable]
     let build: Build

@@ -11,6 +11,8 @@ package import SpindleCore
 package final class SocketFile: Sendable {
     private let path: String
     private let identity: Identity
+    /// Keeps the file's number from being given to a successor's.
+    private let file: Descriptor
 
     private struct Identity: Equatable {
         var mode: UInt32 = 0
@@ -34,7 +36,8 @@ package final class SocketFile: Sendable {
     /// - Throws: EADDRINUSE when somebody listens there, EEXIST when the file is no socket, ENOENT without its folder.
     package init(binding socket: StreamSocket, to path: String, mode: UInt32?, backlog: Int) throws(Errno) {
         self.path = path
-        let folder = Descriptor(owning: try checked(unsafe cl_lock_folder(SocketFile.folder(of: path))))
+        let lock = try FolderLock(of: path)
+        defer { lock.end() }
         try SocketFile.removeStale(path)
         // Before: never more may have it than should. After: the umask took some away.
         if let mode { try checked(cl_change_mode_of(socket.descriptor, mode)) }
@@ -42,21 +45,39 @@ package final class SocketFile: Sendable {
         do throws(Errno) {
             if let mode { try checked(unsafe cl_change_mode(path, mode)) }
             try socket.listen(backlog: backlog)
+            file = Descriptor(owning: try checked(unsafe cl_open_path(path)))
             guard let identity = Identity(of: path) else { throw .noSuchFile }
             self.identity = identity
         } catch {
             _ = unsafe cl_unlink(path)
             throw error
         }
-        _ = folder
     }
 
     /// Not when somebody else has put another file there.
-    deinit { if Identity(of: path) == identity { _ = unsafe cl_unlink(path) } }
+    deinit {
+        let lock = try? FolderLock(of: path)
+        if Identity(of: path) == identity { _ = unsafe cl_unlink(path) }
+        lock?.end()
+    }
 
-    private static func folder(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
+    /// Of those who bind and remove files of one folder one is at work.
+    private struct FolderLock {
+        private let descriptor: CInt?
+
+        /// One that may be entered and not read can't be locked; what else is wrong with it binding says as well.
+        init(of path: String) throws(Errno) {
+            let result = unsafe cl_lock_folder(FolderLock.folder(of: path))
+            guard result >= 0 || result == -EACCES else { throw Errno(rawValue: -result) }
+            descriptor = result >= 0 ? result : nil
+        }
+
+        func end() { if let descriptor { Descriptor.close(descriptor) } }
+
+        private static func folder(of path: String) -> String {
+            guard let slash = path.lastIndex(of: "/") else { return "." }
+            return slash == path.startIndex ? "/" : String(path[..<slash])
+        }
     }
 
     private static func removeStale(_ path: String) throws(Errno) {

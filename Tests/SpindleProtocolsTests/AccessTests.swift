@@ -59,6 +59,8 @@ struct AccessTests {
         let denying = AccessList(deny: try prefixes("10.0.0.0/8"))
         #expect(denying.allows(try address("11.0.0.1")))
         #expect(!denying.allows(try address("10.0.0.1")))
+        let mapped = SocketAddress.ipv6(high: 0, low: 0xFFFF_0A01_0203, port: 0, scope: 0)
+        #expect(!mixed.allows(mapped), "10.1.2.3 in the other's clothes")
         #expect(AccessList().allows(try address("1.2.3.4")))
         #expect(mixed.allows(.unix("")), "there the file's mode decides")
         let both = AccessList(allow: try prefixes("::1"), deny: try prefixes("::1"))

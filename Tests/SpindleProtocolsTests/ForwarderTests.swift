@@ -211,4 +211,15 @@ struct ForwarderTests {
         // Nobody reads it meanwhile: an error is noticed all the same.
         #expect(world.connectionCount == 0)
     }
+
+    @Test("a drain while the forwarder connects closes the client in order, without a warning")
+    func drainWhileConnecting() throws {
+        let world = try World()
+        world.network.faults.silentAddresses = [world.back]
+        let client = world.connect()
+        world.scheduler.drain()
+        world.settle()
+        #expect(client.isAtEnd && client.error == nil)
+        #expect(world.log.all.isEmpty)
+    }
 }

@@ -117,4 +117,61 @@ struct FrameReaderTests {
         #expect(test.takeText() == "4:fine,")
         #expect(notes.lines == ["!tooLong"])
     }
+
+    @Test("a drain in the middle of a message is the end, and no error: what was written is sent")
+    func drain() {
+        let notes = Notes()
+        let test = serve(notes) { connection in
+            for try await line in connection.frames(LineFormat()) {
+                notes.lines.append(line.text)
+                try await connection.write([UInt8](repeating: 1, count: 20_000))
+            }
+        }
+        test.setWindow(byteCount: 1000)
+        test.feed("request\nhalf of the nex")
+        test.perform { $0.drain {} }
+        #expect(notes.lines == ["request", "end"])
+        test.setWindow(byteCount: .max)
+        #expect(test.take().count == 20_000 && test.error == nil)
+    }
+
+    @Test("after a refused message nothing is taken for one, and the error stays", arguments: [Cut.whole, .every(9)])
+    func afterFailure(cut: Cut) {
+        let notes = Notes()
+        let test = serve(notes) { connection in
+            let reader = connection.frames(LineFormat(limitBytes: 10))
+            for _ in 0..<3 {
+                do { notes.lines.append(try await reader.next()?.text ?? "nil") } catch let error as FramingError {
+                    notes.lines.append("!\(error.kind)")
+                }
+            }
+        }
+        test.feed("QUIT? no, but long\nok\n", cut: cut)
+        #expect(notes.lines == ["!tooLong", "!tooLong", "!tooLong", "end"])
+    }
+
+    @Test("raw bytes, and the beginning of a message, that came before a time limit passed are not lost")
+    func timeLimit() {
+        let notes = Notes()
+        let test = serve(notes) { connection in
+            let reader = connection.frames(LineFormat())
+            for step in 0..<3 {
+                // The task is on the connection's reactor, as the reader is.
+                nonisolated(unsafe) let reader = reader
+                do {
+                    let text = try await connection.withTimeout(.seconds(1)) { _ in
+                        step == 1
+                            ? try await unsafe reader.next()?.text : try await unsafe reader.readRaw(byteCount: 10).text
+                    }
+                    notes.lines.append(text ?? "nil")
+                } catch is TimedOut { notes.lines.append("timed out") }
+            }
+        }
+        test.feed("01234")
+        test.advance(by: .seconds(1.1))
+        test.feed("56")
+        test.advance(by: .seconds(1.1))
+        test.feed("789abc")
+        #expect(notes.lines == ["timed out", "timed out", "0123456789", "end"])
+    }
 }

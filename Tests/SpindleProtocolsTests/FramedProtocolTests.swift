@@ -2,6 +2,8 @@
 
 import SpindleCore
 import SpindleProtocols
+import SpindleReactor
+import SpindleSimulation
 import SpindleTesting
 import Testing
 
@@ -175,5 +177,41 @@ struct FramedProtocolTests {
         test.feed("bye")
         #expect((test.proto as? Leaving)?.count == 1)
         #expect(test.isAtEnd)
+    }
+
+    @Test("what a piece still has when a frame's callback hands the connection off goes along, in order")
+    func handOff() throws {
+        final class Raw: StreamProtocol {
+            let transport: any StreamTransport
+            let heard: Heard
+            init(_ transport: any StreamTransport, _ heard: Heard) { (self.transport, self.heard) = (transport, heard) }
+            func dataReceived(_ bytes: Span<UInt8>) { heard.text += ByteChunk(copying: bytes).text }
+        }
+        // Sendable: all reactors of a simulation run on the test's own thread.
+        final class Heard: @unchecked Sendable { var text = "" }
+        let network = SimulatedNetwork()
+        let scheduler = SimulatedScheduler(reactorCount: 2, network: network)
+        let (heard, target) = (Heard(), scheduler.reactors[1].handle)
+        let address = try scheduler.listen(at: .loopback(port: 0), on: [0]) { _ in
+            ClosureFactory { transport in
+                let collector = FrameCollector(transport, LineFormat())
+                collector.onFrame = { collector, line in
+                    guard line == "go" else { return }
+                    #expect(collector.transport.handOff(to: target, unread: ByteChunk("first;")) { Raw($0, heard) })
+                }
+                return collector
+            }
+        }
+        let client = network.connect(to: address)
+        scheduler.run(noLaterThan: network.now)
+        client.send("go\nsecond;third")
+        scheduler.run(noLaterThan: network.now)
+        client.send(";fourth")
+        scheduler.run(noLaterThan: network.now)
+        #expect(heard.text == "first;second;third;fourth")
+        client.close()
+        scheduler.run(noLaterThan: network.now.advanced(by: .seconds(2)))
+        scheduler.stopListening()
+        scheduler.run()
     }
 }

@@ -59,9 +59,21 @@ struct FramingTests {
         everyCut([255, 255, 255, 255, 255, 255, 255, 255], LengthPrefixFormat<UInt64>(), gives: ["!tooLong"])
         everyCut(
             [255, 255, 255, 255, 255, 255, 255, 255],
-            LengthPrefixFormat<UInt64>(limitBytes: .max - 8),
+            LengthPrefixFormat<UInt64>(limitBytes: .max),
             gives: ["!tooLong"]
         )
+    }
+
+    @Test("without any limit the peer's bytes can't lead to a number that is too large")
+    func noLimit() {
+        everyCut("a\nb", LineFormat(limitBytes: .max), gives: ["a"])
+        everyCut("a--b", DelimiterFormat("--", limitBytes: .max), gives: ["a"])
+        let full = [UInt8](repeating: 255, count: 9)
+        for adjustment in [-8, 0, 8, .max / 4, -(.max / 4)] {
+            let format = LengthFieldFormat(fieldBytes: 8, adjustmentBytes: adjustment, limitBytes: .max)
+            everyCut(full, format, gives: ["!tooLong"])
+            everyCut([0x3F] + full, format, gives: ["!tooLong"])
+        }
     }
 
     @Test("C54: any cutting gives the same netstrings; what is none fails")
@@ -85,7 +97,7 @@ struct FramingTests {
         everyCut([6, 0, 0, 65, 66, 67], whole, gives: ["!tooLong"])
         everyCut([2, 0, 0, 65], whole, gives: ["!malformed"])
         everyCut([UInt8](repeating: 255, count: 8), LengthFieldFormat(fieldBytes: 8), gives: ["!tooLong"])
-        let odd = LengthFieldFormat(fieldBytes: 8, adjustmentBytes: .max, limitBytes: .max)
+        let odd = LengthFieldFormat(fieldBytes: 8, adjustmentBytes: .max / 4, limitBytes: .max)
         everyCut([UInt8](repeating: 127, count: 9), odd, gives: ["!tooLong"])
         let negative = LengthFieldFormat(fieldBytes: 1, adjustmentBytes: -1000, limitBytes: 10)
         everyCut([200, 1, 2], negative, gives: ["!malformed"])

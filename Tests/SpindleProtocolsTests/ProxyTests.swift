@@ -46,6 +46,14 @@ struct ProxyTests {
                     + [UInt8](repeating: 0, count: 11) + [2] + ports
             ), ipv6
         ),
+        (
+            binary(
+                0x21,
+                0x21,
+                [UInt8](repeating: 0, count: 10) + [255, 255, 192, 0, 2, 1] + [UInt8](repeating: 0, count: 10)
+                    + [255, 255, 198, 51, 100, 10] + ports
+            ), ipv4
+        ),
         (binary(0x20, 0x00, []), ProxyHeader()),
         (binary(0x20, 0x11, [1, 2, 3]), ProxyHeader()),
         (binary(0x21, 0x12, [UInt8](repeating: 1, count: 12)), ProxyHeader()),

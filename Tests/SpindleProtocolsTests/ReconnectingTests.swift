@@ -31,6 +31,10 @@ struct ReconnectingTests {
         backoff.maximumFailures = 2
         backoff.succeeded()
         #expect(waits(3).map { $0 == nil } == [false, false, true])
+        backoff.maximumFailures = nil
+        backoff.maximum = .seconds(Int64.max)
+        backoff.factor = 1e6
+        #expect(waits(2000).allSatisfy { ($0 ?? .zero) <= .seconds(366 * 24 * 3600) })
     }
 
     private final class Session: StreamProtocol {

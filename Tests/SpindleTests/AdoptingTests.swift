@@ -135,6 +135,42 @@ extension EngineTests {
             await server.stop()
         }
 
+        @Test("a connection that is adopted within another one's callback takes none of its bytes")
+        func adoptInCallback() async throws {
+            final class Adopting: StreamProtocol {
+                let transport: any StreamTransport
+                let other: Int32
+                init(_ transport: any StreamTransport, _ other: Int32) {
+                    (self.transport, self.other) = (transport, other)
+                }
+                func dataReceived(_ bytes: Span<UInt8>) {
+                    transport.write("first half;")
+                    try? Reactor.current?.adopt(connection: other) { transport in
+                        transport.write("greeting;")
+                        return Echo(transport)
+                    }
+                    transport.write("second half;")
+                    transport.loseConnection()
+                }
+            }
+            var pair: [CInt] = [-1, -1]
+            #expect(unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &pair) == 0)
+            let (ours, theirs) = (pair[0], pair[1])
+            let server = try engine(reactors: 1)
+            let address = try server.listen(on: .loopback(port: 0)) { Adopting($0, theirs) }.address
+            try await server.start()
+            let client = try await Client()
+            let first = await client.exchange([1], with: address, halfClose: false)
+            #expect(String(decoding: first.received, as: UTF8.self) == "first half;second half;")
+            var bytes = [UInt8](repeating: 0, count: 64)
+            let count = unsafe read(ours, &bytes, 64)
+            #expect(String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self) == "greeting;")
+            close(ours)
+            close(theirs)
+            await client.stop()
+            await server.stop()
+        }
+
         @Test("C43: sockets that a service manager passes have names, and are for one process only")
         func passed() {
             let own = getpid()

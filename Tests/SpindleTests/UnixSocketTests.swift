@@ -123,6 +123,21 @@ extension EngineTests {
             #expect(folder.names == ["x"])
         }
 
+        @Test("a successor's file is not removed, though it came while the old server's sockets were closed already")
+        func successor() throws {
+            let folder = try Folder()
+            let path = "\(folder.path)/x"
+            let old = try StreamSocket.open(for: .unix(path))
+            var oldFile: SocketFile? = try SocketFile(binding: old, to: path, mode: nil, backlog: 1)
+            old.close()
+            let new = try StreamSocket.open(for: .unix(path))
+            let newFile = try SocketFile(binding: new, to: path, mode: nil, backlog: 1)
+            oldFile = nil
+            #expect(folder.names == ["x"])
+            withExtendedLifetime((oldFile, newFile)) {}
+            new.close()
+        }
+
         @Test("a name that is too long and a folder that is not there are refused with what to do")
         func refusals() throws {
             let server = try engine(reactors: 1)

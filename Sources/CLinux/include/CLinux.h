@@ -218,9 +218,11 @@ int cl_resolve_is_temporary(int code);
 /// lstat(2): the file's kind and mode, its device and inode.
 int cl_file_identity(const char *path, uint32_t *mode, uint64_t *device, uint64_t *inode);
 int cl_unlink(const char *path);
+/// open(2) with O_PATH: the file's number is not given away while it is open.
+int cl_open_path(const char *path);
 int cl_change_mode(const char *path, uint32_t mode);
 int cl_change_mode_of(int fd, uint32_t mode);
-/// open(2) of a folder and flock(2), waiting for whoever else has it; closing it lets it go.
+/// open(2) of a folder and flock(2), for a second at most; closing it lets it go.
 int cl_lock_folder(const char *path);
 
 // ---- who the process is (credentials(7): glibc changes every thread, setxid in nptl(7)) ----

@@ -34,38 +34,44 @@ public struct PassedSocketError: Error, Equatable, CustomStringConvertible {
 enum SystemdEndpoint {
     static let summary = "systemd[:name=NAME|:index=NUMBER]"
 
-    /// What was passed and no endpoint has taken yet; read when the first one asks.
-    private static let passed = Guarded<[(index: Int, entry: PassedSockets.Entry)]?>(nil)
+    /// What was passed, and of that what no endpoint has taken yet; read when the first one asks.
+    private static let passed = Guarded<(all: [PassedSockets.Entry], left: [Int])?>(nil)
 
     static func make(_ arguments: inout PluginArguments) throws -> PluginRegistry.Listen {
         let name = arguments.takeFirst("name")
         let index = try arguments.takeInteger("index", in: 0...65_535)
         guard name == nil || index == nil else { throw PluginError("systemd takes a name or an index, not both") }
         return { engine, build in
-            let (taken, there) = take { passed in
-                index.map { $0 == passed.index } ?? name.map { $0 == passed.entry.name } ?? true
+            let (taken, there) = take { place, entry in
+                index.map { $0 == place } ?? name.map { $0 == entry.name } ?? true
             }
             guard !taken.isEmpty else { throw missing(name, index, there) }
+            let descriptors = taken.map { there[$0].descriptor }
             do {
-                let listener = try engine.listen(adopting: taken.map(\.descriptor), build)
-                for entry in taken { Descriptor.close(entry.descriptor) }
+                let listener = try engine.listen(adopting: descriptors, build)
+                descriptors.forEach(Descriptor.close)
                 return listener
-            } catch { throw PassedSocketError(description: "systemd: \(error)") }
+            } catch {
+                passed.withLock { $0?.left += taken }
+                throw PassedSocketError(description: "systemd: \(error)")
+            }
         }
     }
 
-    /// Those that `isWanted` wants, which nobody else gets, and the names of all that there were.
+    /// The places of those that `isWanted` wants, which nobody else gets, and all that were passed.
     private static func take(
-        where isWanted: ((index: Int, entry: PassedSockets.Entry)) -> Bool
-    ) -> (taken: [PassedSockets.Entry], there: [String]) {
+        where isWanted: (Int, PassedSockets.Entry) -> Bool
+    ) -> (taken: [Int], there: [PassedSockets.Entry]) {
         passed.withLock { passed in
-            let all = passed ?? PassedSockets.take().enumerated().map { (index: $0, entry: $1) }
-            passed = all.filter { !isWanted($0) }
-            return (all.filter(isWanted).map(\.entry), all.map(\.entry.name))
+            var (all, left) = passed ?? { ($0, Array($0.indices)) }(PassedSockets.take())
+            let taken = left.filter { isWanted($0, all[$0]) }
+            left.removeAll { taken.contains($0) }
+            passed = (all, left)
+            return (taken, all)
         }
     }
 
-    private static func missing(_ name: String?, _ index: Int?, _ there: [String]) -> PassedSocketError {
+    private static func missing(_ name: String?, _ index: Int?, _ there: [PassedSockets.Entry]) -> PassedSocketError {
         guard !there.isEmpty else {
             return PassedSocketError(
                 description: "systemd: no socket was passed to this process (LISTEN_PID, LISTEN_FDS); systemd.socket(5)"
@@ -73,7 +79,8 @@ enum SystemdEndpoint {
         }
         let wanted = name.map { "with the name '\($0)'" } ?? index.map { "with the index \($0)" } ?? "left"
         return PassedSocketError(
-            description: "systemd: there is no socket \(wanted); passed are: \(there.joined(separator: ", "))"
+            description: "systemd: there is no socket \(wanted); passed are: "
+                + there.map(\.name).joined(separator: ", ") + ", each for one endpoint"
         )
     }
 }

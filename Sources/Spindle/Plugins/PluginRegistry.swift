@@ -231,6 +231,12 @@ public struct PluginRegistry: Sendable {
         _ kind: Kind
     ) throws -> Product {
         guard let maker = makers[part.name] else {
+            guard kind != .wrapper || endpoints[part.name] == nil else {
+                throw PluginError(
+                    "\(part.name) is an endpoint, which stands last; an argument that looks like a name is written "
+                        + "\(part.name):=argument"
+                )
+            }
             let ofKind = entries.filter { $0.kind == kind }
             // The summary of an endpoint or target is how it is written.
             let there = ofKind.map { kind == .endpoint || kind == .target ? $0.summary : $0.name }.joined(

@@ -28,10 +28,11 @@ public struct Backoff: Sendable, Equatable {
         precondition(initial > .zero && factor >= 1 && (0...1).contains(jitter), "a wait that makes no sense: \(self)")
         failureCount += 1
         if let maximumFailures, failureCount > maximumFailures { return nil }
-        // Beyond 2 to the power of 1023 it is the maximum in any case.
-        var wait = initial
-        for _ in 1..<max(failureCount, 1) where wait < maximum { wait = wait * factor }
-        return min(wait, maximum) * (1 - jitter * Double.random(in: 0...1, using: &generator))
+        // In seconds as a Double, which grows beyond everything without a trap; a wait has a year at most.
+        let longest = min(maximum, .seconds(365 * 24 * 3600)) / .seconds(1)
+        var wait = initial / .seconds(1)
+        for _ in 1..<max(failureCount, 1) where wait < longest { wait *= factor }
+        return .seconds(min(wait, longest) * (1 - jitter * Double.random(in: 0...1, using: &generator)))
     }
 
     /// Notes a success: the next failure is the first again.

@@ -14,7 +14,7 @@ public struct DelimiterFormat: FrameFormat {
         precondition(!delimiter.isEmpty, "a delimiter without bytes")
         precondition(limitBytes > 0, "a limit of \(limitBytes) bytes")
         self.delimiter = delimiter
-        self.limitBytes = limitBytes
+        self.limitBytes = min(limitBytes, .longestFrame)
     }
 
     /// As with bytes; the text's UTF-8, as `"\r\n"`.

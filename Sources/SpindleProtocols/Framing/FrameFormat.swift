@@ -79,6 +79,11 @@ public struct FramingError: Error, Equatable, CustomStringConvertible {
     }
 }
 
+extension Int {
+    /// No limit is higher: with a header, or with what is added to a length, it is a number still.
+    static var longestFrame: Int { .max / 4 }
+}
+
 /// Where the first such byte from `start` on stands: memchr(3), which looks at 32 and more of them at once.
 @inlinable
 @inline(__always)

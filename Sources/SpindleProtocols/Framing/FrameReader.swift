@@ -14,7 +14,9 @@ public final class FrameReader<Format: FrameFormat>: AsyncSequence {
     private let framing: Framing<Format>
     /// What came and was not taken yet.
     private var rest = ByteChunk([])
-    /// Why there will be no more messages, when some were given out first.
+    /// Of raw bytes that are waited for, those that have come.
+    private var raw: [UInt8] = []
+    /// Why there will be no more messages.
     private var failure: FramingError?
 
     init(_ connection: StreamConnection, _ format: Format) {
@@ -28,9 +30,9 @@ public final class FrameReader<Format: FrameFormat>: AsyncSequence {
     /// - Throws: `FramingError` when the peer sends what is no frame, or ends within one; as `StreamConnection.read`
     ///   otherwise.
     public nonisolated(nonsending) func next() async throws -> ByteChunk? {
+        takeBackRaw()
         while true {
-            if let failure { throw failure }
-            if let frame = try framing.takeFirst(of: &rest) { return frame }
+            if let frame = try takeFirst() { return frame }
             guard let chunk = try await connection.read() else { return try end() }
             rest = chunk
         }
@@ -44,9 +46,42 @@ public final class FrameReader<Format: FrameFormat>: AsyncSequence {
         guard let first = try await next() else { return nil }
         var all = [first]
         do throws(FramingError) {
-            while let frame = try framing.takeFirst(of: &rest) { all.append(frame) }
-        } catch { failure = error }
+            while let frame = try takeFirst() { all.append(frame) }
+        } catch {
+            // Told when it is asked for the next one.
+        }
         return all
+    }
+
+    /// A refused message ends it: where the next one begins nobody knows.
+    private func takeFirst() throws(FramingError) -> ByteChunk? {
+        if let failure { throw failure }
+        do throws(FramingError) { return try framing.takeFirst(of: &rest) } catch {
+            failure = error
+            rest = ByteChunk([])
+            throw error
+        }
+    }
+
+    /// Takes out what has come and was not given out: for who hands the connection on, to another reactor say.
+    public func takeUnread() -> ByteChunk {
+        takeBackRaw()
+        defer { rest = ByteChunk([]) }
+        return joined(framing.takePending(), rest)
+    }
+
+    /// What `readRaw` has gathered when it was cancelled comes again.
+    private func takeBackRaw() {
+        guard !raw.isEmpty else { return }
+        rest = joined(raw, rest)
+        raw = []
+    }
+
+    private func joined(_ first: [UInt8], _ second: ByteChunk) -> ByteChunk {
+        guard !first.isEmpty else { return second }
+        var bytes = first
+        bytes.append(second.bytes)
+        return ByteChunk(bytes)
     }
 
     /// Waits for exactly so many bytes that are no frame, as the body that a header has announced.
@@ -55,23 +90,29 @@ public final class FrameReader<Format: FrameFormat>: AsyncSequence {
     /// - Throws: `FramingError` when the peer ends before; as `StreamConnection.read` otherwise.
     public nonisolated(nonsending) func readRaw(byteCount: Int) async throws -> ByteChunk {
         precondition(byteCount >= 0, "\(byteCount) bytes")
-        var bytes: [UInt8] = []
+        if let failure { throw failure }
+        // What came of a message, or of raw bytes when that was cancelled, is raw now.
+        rest = takeUnread()
         while true {
-            let wanted = Swift.min(byteCount - bytes.count, rest.count)
-            if bytes.isEmpty, wanted == byteCount {
-                defer { rest.removeFirst(wanted) }
-                return rest.slice(0..<wanted)
-            }
-            bytes.append(rest.bytes.extracting(first: wanted))
+            let wanted = Swift.min(byteCount - raw.count, rest.count)
+            let piece = rest.slice(0..<wanted)
             rest.removeFirst(wanted)
-            if bytes.count == byteCount { return ByteChunk(bytes) }
-            guard let chunk = try await connection.read() else { throw FramingError.unfinished(bytes.count) }
+            if raw.isEmpty, wanted == byteCount { return piece }
+            raw.append(piece.bytes)
+            guard raw.count < byteCount else {
+                defer { raw = [] }
+                return ByteChunk(raw)
+            }
+            guard let chunk = try await connection.read() else { throw FramingError.unfinished(raw.count) }
             rest = chunk
         }
     }
 
     private func end() throws -> ByteChunk? {
-        guard framing.pendingByteCount == 0 else { throw FramingError.unfinished(framing.pendingByteCount) }
+        // When the engine drains, or this side has closed, a message that was begun is nobody's fault.
+        guard framing.pendingByteCount == 0 || !connection.hasPeerEnded else {
+            throw FramingError.unfinished(framing.pendingByteCount)
+        }
         return nil
     }
 
@@ -127,7 +168,9 @@ extension StreamConnection {
             if let failure { throw failure }
             return true
         }
-        guard framing.pendingByteCount == 0 else { throw FramingError.unfinished(framing.pendingByteCount) }
+        guard framing.pendingByteCount == 0 || !hasPeerEnded else {
+            throw FramingError.unfinished(framing.pendingByteCount)
+        }
         return false
     }
 

@@ -44,7 +44,8 @@ public struct LengthFieldFormat: FrameFormat {
         self.adjustmentBytes = adjustmentBytes
         self.droppedBytes = droppedBytes
         self.isBigEndian = isBigEndian
-        self.limitBytes = limitBytes
+        precondition(adjustmentBytes.magnitude <= UInt(Int.longestFrame), "an adjustment of \(adjustmentBytes) bytes")
+        self.limitBytes = min(limitBytes, .longestFrame)
     }
 
     /// Reads the length field. A frame that is too long fails before any more of it was kept.

@@ -10,7 +10,7 @@ public struct LengthPrefixFormat<Prefix: FixedWidthInteger & UnsignedInteger & S
     /// Messages of at most `limitBytes`, not negative; no more than the prefix can say.
     public init(limitBytes: Int = 99_999) {
         precondition(limitBytes >= 0, "a limit of \(limitBytes) bytes")
-        self.limitBytes = min(limitBytes, Int(clamping: Prefix.max))
+        self.limitBytes = min(limitBytes, .longestFrame, Int(clamping: Prefix.max))
     }
 
     @inlinable static var prefixBytes: Int { Prefix.bitWidth / 8 }

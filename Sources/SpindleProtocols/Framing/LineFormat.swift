@@ -12,7 +12,7 @@ public struct LineFormat: FrameFormat {
     /// Lines of at most `limitBytes`, at least 1.
     public init(limitBytes: Int = 16_384, writesCarriageReturn: Bool = false) {
         precondition(limitBytes > 0, "a limit of \(limitBytes) bytes")
-        self.limitBytes = limitBytes
+        self.limitBytes = min(limitBytes, .longestFrame)
         self.writesCarriageReturn = writesCarriageReturn
     }
 

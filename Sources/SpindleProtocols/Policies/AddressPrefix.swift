@@ -14,6 +14,11 @@ public struct AddressPrefix: Sendable, Hashable, CustomStringConvertible {
     /// no network.
     public init?(_ address: SocketAddress, bitCount: Int) {
         precondition(bitCount >= 0, "a prefix of \(bitCount) bits")
+        var address = address
+        // An IPv4 address in the other's clothes: ::ffff:a.b.c.d, RFC 4291 §2.5.5.2.
+        if case .ipv6(0, let low, _, _) = address, low >> 32 == 0xFFFF {
+            address = .ipv4(UInt32(truncatingIfNeeded: low), port: 0)
+        }
         switch address {
         case .ipv4(let host, _):
             self.bitCount = min(bitCount, 32)

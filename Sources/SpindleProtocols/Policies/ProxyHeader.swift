@@ -144,12 +144,11 @@ public struct ProxyHeader: Sendable, Equatable {
     }
 
     private static func ipv6(_ bytes: Span<UInt8>, at offset: Int, port: Int) -> SocketAddress {
-        .ipv6(
-            high: number(bytes, at: offset, byteCount: 8),
-            low: number(bytes, at: offset + 8, byteCount: 8),
-            port: UInt16(truncatingIfNeeded: number(bytes, at: port, byteCount: 2)),
-            scope: 0
-        )
+        let (high, low) = (number(bytes, at: offset, byteCount: 8), number(bytes, at: offset + 8, byteCount: 8))
+        let port = UInt16(truncatingIfNeeded: number(bytes, at: port, byteCount: 2))
+        // ::ffff:a.b.c.d is an IPv4 peer of a proxy that listens on both (RFC 4291 §2.5.5.2), and IPv4 here.
+        if high == 0, low >> 32 == 0xFFFF { return .ipv4(UInt32(truncatingIfNeeded: low), port: port) }
+        return .ipv6(high: high, low: low, port: port, scope: 0)
     }
 
     private static func unix(_ bytes: Span<UInt8>, at offset: Int) -> SocketAddress {

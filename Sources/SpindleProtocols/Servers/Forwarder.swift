@@ -39,7 +39,8 @@ public final class Forwarder: StreamProtocol {
             switch result {
             case .success: transport.resumeProducing()
             case .failure(let error):
-                // Ended by the near side itself, or by the engine.
+                if case .engineStopped = error.reason { return transport.loseConnection() }
+                // Ended by the near side itself.
                 guard transport.isWritable else { return }
                 reactor.warnSeldom(.forwarding, "\(transport.peerAddress) is not passed on: \(error)")
                 transport.abortConnection()
@@ -59,6 +60,7 @@ public final class Forwarder: StreamProtocol {
     /// Ends the other side in the same way.
     public func connectionLost(_ reason: DisconnectReason) {
         attempt?.cancel()
+        attempt = nil
         far?.transport.end(as: reason)
         far = nil
     }

@@ -11,14 +11,14 @@ public final class ConnectAttempt {
     public let target: ConnectTarget
     private let options: ConnectOptions
     private let reactor: Reactor
-    private let build: (any StreamTransport) throws -> (any StreamProtocol)?
+    /// Nil when it is not called any more, with all that it holds.
+    private var build: ((any StreamTransport) throws -> (any StreamProtocol)?)?
     private var lost: ((DisconnectReason) -> Void)?
     /// Nil when it was called.
     private var completion: ((Result<any StreamProtocol, ConnectError>) -> Void)?
     private var race = ConnectRace([])
     private var running: [EventToken] = []
     private var failures: [ConnectError] = []
-    private var hasBuilt = false
     private var deadline: ReactorTimer?
     private var nextAddress: ReactorTimer?
     private let end: MonotonicInstant
@@ -58,13 +58,16 @@ public final class ConnectAttempt {
                 guard isUnderway else { return }
                 switch result {
                 case .success(let addresses) where addresses.isEmpty:
-                    fail(.failed(ResolveError(host: host, reason: "it has no address", isTemporary: false)))
+                    failSoon(ResolveError(host: host, reason: "it has no address", isTemporary: false))
                 case .success(let addresses): start(addresses)
-                case .failure(let error): fail(.failed(error))
+                case .failure(let error): failSoon(error)
                 }
             }
         }
     }
+
+    /// Some resolvers answer at once: the completion comes later all the same.
+    private func failSoon(_ error: ResolveError) { reactor.callSoon { [self] in fail(.failed(error)) } }
 
     private func start(_ addresses: [SocketAddress]) {
         race = ConnectRace(addresses)
@@ -110,9 +113,10 @@ public final class ConnectAttempt {
     }
 
     private func buildFirst(_ transport: any StreamTransport) throws -> (any StreamProtocol)? {
-        guard isUnderway, !hasBuilt else { return nil }
-        hasBuilt = true
-        return try build(transport)
+        guard isUnderway, let build = build.take() else { return nil }
+        let proto = try build(transport)
+        // It may have been cancelled by the build.
+        return isUnderway ? proto : nil
     }
 
     private func ended(
@@ -121,11 +125,15 @@ public final class ConnectAttempt {
         _ token: EventToken
     ) {
         running.removeAll { $0 == token }
-        guard isUnderway else { return }
+        guard isUnderway else {
+            // Cancelled within `connectionMade`.
+            if case .success(let proto) = result { proto.transport.abortConnection() }
+            return
+        }
         switch result {
         case .success(let proto): finish(.success(proto))
         case .failure(let failure):
-            if hasBuilt { return fail(failure.reason) }
+            if build == nil { return fail(failure.reason) }
             failures.append(ConnectError(.address(address), failure.reason))
             follow(race.failed())
         }
@@ -137,6 +145,8 @@ public final class ConnectAttempt {
 
     private func finish(_ result: Result<any StreamProtocol, ConnectError>) {
         guard let completion = completion.take() else { return }
+        build = nil
+        if case .failure = result { lost = nil }
         deadline?.cancel()
         nextAddress?.cancel()
         if let index = reactor.attempts.firstIndex(where: { $0 === self }) { reactor.attempts.remove(at: index) }

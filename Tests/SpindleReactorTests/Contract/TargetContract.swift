@@ -176,6 +176,8 @@ extension Contract {
                 } completion: {
                     setting.story.note($0)
                 }
+                #expect(setting.story.events.isEmpty, "not within the call")
+                bench.turn("it has failed") { !setting.story.events.isEmpty }
                 #expect(
                     setting.story.events == [
                         "cannot connect to nowhere:\(port): the name nowhere can't be looked up: "
@@ -214,6 +216,53 @@ extension Contract {
                 bench.turn("the drain is over") { isDrained }
                 #expect(setting.story.events.count == 2)
                 #expect(setting.story.events.allSatisfy { $0.hasSuffix(": the engine stopped") })
+            }
+        }
+
+        @Test(
+            "cancel within the build or within connectionMade leaves no connection behind",
+            arguments: DriverKind.allCases
+        )
+        func cancelInside(kind: DriverKind) throws {
+            for inBuild in [true, false] {
+                try withBench(kind) { bench in
+                    let address = try bench.listen()
+                    let story = Story()
+                    var attempt: ConnectAttempt?
+                    attempt = bench.reactor.connect(to: .address(address)) { transport in
+                        if inBuild { attempt?.cancel() }
+                        return try bench.makeProtocol(transport) { _, callback in
+                            story.events.append("\(callback)")
+                            if callback == .made { attempt?.cancel() }
+                        }
+                    } completion: {
+                        story.note($0)
+                    }
+                    bench.turn("it is over") { !story.events.isEmpty && bench.reactor.connectionCount <= 1 }
+                    bench.turn("the other end is told") { bench.reactor.connectionCount == 0 }
+                    let said = story.events.filter { $0.hasPrefix("cannot connect") }
+                    #expect(said == ["cannot connect to \(address): aborted by this side"])
+                    #expect(story.events.contains("made") == !inBuild)
+                }
+            }
+        }
+
+        @Test(
+            "bytes that were put back and those that a hand-off brings do not cost more than they are",
+            arguments: [64]
+        )
+        func keptBytes(pieces: Int) throws {
+            try withBench(.simulated) { bench in
+                let (client, proto) = try bench.pair { proto, callback in
+                    if callback == .made {
+                        proto.onBytes = { proto, bytes in
+                            // One byte is used, the rest comes again.
+                            if bytes.count > 1 { proto.transport.unread(bytes.extracting(droppingFirst: 1)) }
+                        }
+                    }
+                }
+                client.send(pattern(pieces))
+                bench.turn("all came") { proto.pieces == Array((1...pieces).reversed()) }
             }
         }
     }
