@@ -26,7 +26,7 @@ extension Engine {
         var groups: [SocketGroup] = []
         do throws(AdoptError) {
             for start in stride(from: 0, to: descriptors.count, by: reactorCount) {
-                groups += try adopt(Array(descriptors[start..<min(start + reactorCount, descriptors.count)]))
+                groups.append(try adopt(descriptors[start..<min(start + reactorCount, descriptors.count)]))
             }
         } catch {
             groups.forEach { $0.close() }
@@ -35,24 +35,27 @@ extension Engine {
         return add(groups) { ClosureFactory(build) }
     }
 
-    /// A group for each of the sockets, of which there are not more than reactors: socket `i % count` is reactor `i`'s.
-    private func adopt(_ descriptors: [Int32]) throws(AdoptError) -> [SocketGroup] {
-        var numbers: [TravellingSocket] = []
-        var address: SocketAddress?
-        for reactor in 0..<reactorCount {
-            // Each is adopted for each of its reactors: a number of its own every time.
-            let bound = try drivers.adopt(listener: descriptors[reactor % descriptors.count])
-            numbers.append(TravellingSocket(bound.socket, close: drivers.close))
-            if address == nil { address = bound.address }
+    /// A group of these sockets, at least one and not more than reactors: one for each reactor, in turn.
+    private func adopt(_ descriptors: ArraySlice<Int32>) throws(AdoptError) -> SocketGroup {
+        var bound: [BoundSocket] = []
+        do throws(AdoptError) {
+            // A number of its own for each reactor, of a socket that several have, too.
+            for reactor in 0..<reactorCount {
+                bound.append(
+                    try drivers.adopt(
+                        listener: descriptors[descriptors.startIndex + reactor % descriptors.count]
+                    )
+                )
+            }
+        } catch {
+            bound.forEach { drivers.close($0.socket) }
+            throw error
         }
-        guard let address else { return [] }
-        return [
-            SocketGroup(
-                sockets: numbers,
-                address: address,
-                isShared: descriptors.count < reactorCount,
-                keeper: nil
-            )
-        ]
+        return SocketGroup(
+            sockets: bound.map { TravellingSocket($0.socket, close: drivers.close) },
+            address: bound[0].address,
+            isShared: descriptors.count < reactorCount,
+            keeper: nil
+        )
     }
 }

@@ -53,7 +53,7 @@ extension Engine {
             let firstID = state.nextListenerID
             state.nextListenerID += groups.count
             let added = groups.enumerated().map { offset, group in
-                PendingListener(id: firstID + offset, group, factoryGroup: firstID, factory)
+                PendingListener(id: firstID + offset, group: group, factoryGroup: firstID, makeFactory: factory)
             }
             guard state.phase == .running else {
                 state.listeners += added

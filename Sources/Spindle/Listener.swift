@@ -48,18 +48,6 @@ struct PendingListener: Sendable {
     let factoryGroup: Int
     let makeFactory: @Sendable () -> any StreamProtocolFactory
 
-    init(
-        id: Int,
-        _ group: SocketGroup,
-        factoryGroup: Int,
-        _ makeFactory: @escaping @Sendable () -> any StreamProtocolFactory
-    ) {
-        self.id = id
-        self.group = group
-        self.factoryGroup = factoryGroup
-        self.makeFactory = makeFactory
-    }
-
     /// Nobody will accept from it.
     func close() { group.close() }
 }

@@ -22,6 +22,7 @@ final class Connection: StreamTransport {
     let acceptor: Acceptor?
     let peerAddress: SocketAddress
     let connectionNumber: UInt64
+    /// What few connections have.
     var extras: ConnectionExtras?
     private var knownLocalAddress: SocketAddress?
 

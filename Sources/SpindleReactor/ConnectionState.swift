@@ -57,7 +57,7 @@ struct ConnectionState {
         static let served = Flags(rawValue: 1 << 14)
         /// Input is taken when a task asks for it, and not handed to the protocol.
         static let pulled = Flags(rawValue: 1 << 15)
-        /// Bytes came along from another reactor, and go before those of the kernel.
+        /// Bytes were put back, or came along from another reactor: they go before those of the kernel.
         static let inputKept = Flags(rawValue: 1 << 16)
 
         /// The protocol goes on reading above the high watermark.

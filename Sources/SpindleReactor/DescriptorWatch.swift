@@ -132,39 +132,4 @@ extension Reactor {
         }
         watches = []
     }
-
-    /// Takes over a connected stream socket that somebody else has opened: it is served like one that was accepted,
-    /// from a later turn on.
-    ///
-    /// - Parameters:
-    ///   - descriptor: The caller closes it, now or later: the reactor has a number of its own for it. The socket is
-    ///     non-blocking from now on.
-    ///   - build: Makes the protocol; nil closes the connection.
-    /// - Throws: `AdoptError` when it is no connected stream socket.
-    public func adopt(
-        connection descriptor: Int32,
-        _ build: @escaping (any StreamTransport) throws -> (any StreamProtocol)?
-    ) throws(AdoptError) {
-        preconditionCurrent()
-        guard !isEnding else { throw AdoptError(descriptor: descriptor, reason: "the engine stops") }
-        let (socket, peer) = try driver.adopt(connection: descriptor)
-        // Later: a callback may be running, which has the cork.
-        callSoon { [unowned self] in serve(socket, peer, build) }
-    }
-
-    private func serve(
-        _ travelling: TravellingSocket,
-        _ peer: SocketAddress,
-        _ build: (any StreamTransport) throws -> (any StreamProtocol)?
-    ) {
-        guard !isEnding, let socket = travelling.take() else { return }
-        guard table.count < configuration.maximumConnections else {
-            counters.add(.refused)
-            return driver.close(socket, reset: false)
-        }
-        handle.addToLoad()
-        let connection = Connection(reactor: self, handle: socket, peer: peer, acceptor: nil, phase: .open)
-        guard insert(connection) else { return }
-        begin(connection) { try build(connection) }
-    }
 }

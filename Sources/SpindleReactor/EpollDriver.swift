@@ -66,15 +66,19 @@ internal import SpindleSystem
     package func accept(from listener: SocketHandle) -> AcceptOutcome {
         do throws(Errno) {
             let (socket, peer) = try listener.socket.accept()
-            // Both can only fail on a socket that the peer has broken already; its first read will tell.
-            if !peer.isUnix {
-                try? socket.set(.noDelay, 1)
-                try? socket.set(.urgentInline, 1)
-            }
+            // It can only fail on a socket that the peer has broken already; its first read will tell.
+            try? EpollDriver.prepare(socket, peer)
             return .accepted(SocketHandle(rawValue: socket.descriptor), peer: peer)
         } catch {
             return error == .wouldBlock ? .wouldBlock : .failed(error)
         }
+    }
+
+    /// What every connection over TCP has: small pieces leave at once, and urgent data stays in line.
+    private static func prepare(_ socket: StreamSocket, _ peer: SocketAddress) throws(Errno) {
+        guard !peer.isUnix else { return }
+        try socket.set(.noDelay, 1)
+        try socket.set(.urgentInline, 1)
     }
 
     package func shed(from listener: SocketHandle) -> Bool { reserve.shed(from: listener.socket) }
@@ -95,10 +99,7 @@ internal import SpindleSystem
     package func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle {
         let socket = try StreamSocket.open(for: address)
         do throws(Errno) {
-            if !address.isUnix {
-                try socket.set(.noDelay, 1)
-                try socket.set(.urgentInline, 1)
-            }
+            try EpollDriver.prepare(socket, address)
             if let local {
                 try socket.set(.reuseAddress, 1)
                 // Or one source address would have 28,000 ports for all destinations together.
@@ -118,10 +119,7 @@ internal import SpindleSystem
     ) {
         do throws(AdoptedSocket.Failure) {
             let (socket, peer) = try AdoptedSocket.take(descriptor, as: .connection)
-            if !peer.isUnix {
-                try? socket.set(.noDelay, 1)
-                try? socket.set(.urgentInline, 1)
-            }
+            try? EpollDriver.prepare(socket, peer)
             return (TravellingSocket(SocketHandle(rawValue: socket.descriptor)) { $0.socket.close() }, peer)
         } catch { throw AdoptError(descriptor, error) }
     }

@@ -14,6 +14,23 @@ package struct Parking {
         await Suspension.wait { body(Parking($0)) }
     }
 
+    /// As `wait`, on a reactor; calls `cancelled` there when the waiting task is cancelled, which should have it go on.
+    ///
+    /// Isolated explicitly: the closure of `withTaskCancellationHandler` would hop to Swift's pool otherwise.
+    package static func wait(
+        cancelled: @escaping () -> Void,
+        isolation: isolated (any Actor)? = #isolation,
+        _ body: (Parking) -> Void
+    ) async {
+        let cancelled = Foreign(cancelled)
+        await withTaskCancellationHandler {
+            _ = isolation
+            await wait(body)
+        } onCancel: {
+            cancelled.home.submitAlways { cancelled.take()?() }
+        }
+    }
+
     private init(_ suspension: Suspension) {
         self.suspension = suspension
         reactor = Reactor.current

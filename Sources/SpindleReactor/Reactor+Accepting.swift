@@ -92,19 +92,34 @@ extension Reactor {
         if !acceptor.isClosing, let balance = acceptor.balance, handOver(handle, peer: peer, acceptor, balance) {
             return
         }
+        welcome(handle, peer: peer, acceptor, acceptor.use.factory.buildProtocol)
+    }
+
+    /// Makes a connection of a socket that is connected, if there is room for one, and a protocol for it.
+    func welcome(
+        _ handle: SocketHandle,
+        peer: SocketAddress,
+        _ acceptor: Acceptor?,
+        _ build: (any StreamTransport) throws -> (any StreamProtocol)?
+    ) {
         guard table.count < configuration.maximumConnections else {
             counters.add(.refused)
             return driver.close(handle, reset: false)
         }
         self.handle.addToLoad()
-        adopt(handle, peer: peer, acceptor)
+        adopt(handle, peer: peer, acceptor, build)
     }
 
-    /// Makes a connection of an accepted socket that is in the load already, and a protocol for it.
-    func adopt(_ handle: SocketHandle, peer: SocketAddress, _ acceptor: Acceptor) {
+    /// Makes a connection of a socket that is in the load already, and a protocol for it.
+    func adopt(
+        _ handle: SocketHandle,
+        peer: SocketAddress,
+        _ acceptor: Acceptor?,
+        _ build: (any StreamTransport) throws -> (any StreamProtocol)?
+    ) {
         let connection = Connection(reactor: self, handle: handle, peer: peer, acceptor: acceptor, phase: .open)
         guard insert(connection) else { return }
-        begin(connection) { try acceptor.use.factory.buildProtocol(for: connection) }
+        begin(connection) { try build(connection) }
     }
 
     /// Puts the connection, which is in the load already, into the table and has its events reported.

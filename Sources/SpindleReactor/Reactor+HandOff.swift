@@ -99,7 +99,7 @@ extension Reactor {
         if isEnding, connection.state.isLive { endSoon(connection) }
     }
 
-    /// Hands the protocol what it was sent along with its connection, a receive buffer's worth, then reads on.
+    /// Hands the protocol what was kept for it, a receive buffer's worth at most, then reads on.
     @inline(never)
     func deliverKept(to connection: Connection) {
         guard connection.state.mayRead, let kept = connection.takeKept(atMost: configuration.receiveBufferBytes) else {

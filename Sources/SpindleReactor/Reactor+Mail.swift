@@ -161,7 +161,7 @@ extension Reactor {
             handle.takeFromLoad()
             return driver.close(message.socket, reset: false)
         }
-        adopt(message.socket, peer: message.peer, acceptor)
+        adopt(message.socket, peer: message.peer, acceptor, acceptor.use.factory.buildProtocol)
     }
 }
 

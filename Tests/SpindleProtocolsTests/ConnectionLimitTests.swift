@@ -155,4 +155,30 @@ struct ConnectionLimitTests {
         fine.advance(by: .seconds(60))
         #expect(!fine.isClosed)
     }
+
+    @Test("the time limit of a handshake goes along to another reactor")
+    func handshakeAndHandOff() throws {
+        let network = SimulatedNetwork()
+        let scheduler = SimulatedScheduler(reactorCount: 2, network: network)
+        var transport: (any StreamTransport)?
+        let address = try scheduler.listen(at: .loopback(port: 0), on: [0]) { _ in
+            ClosureFactory {
+                transport = $0
+                return Quiet($0)
+            }
+        }
+        let client = network.connect(to: address)
+        scheduler.run(noLaterThan: network.now)
+        let target = scheduler.reactors[1].handle
+        scheduler.perform(on: 0) { _ in
+            transport?.setHandshakeTimeout(.seconds(5))
+            transport?.handOff(to: target) { Quiet($0) }
+        }
+        scheduler.run(noLaterThan: network.now.advanced(by: .seconds(4)))
+        #expect(client.error == nil && scheduler.reactors[1].connectionCount == 1)
+        scheduler.run(noLaterThan: network.now.advanced(by: .seconds(2)))
+        #expect(client.error == .connectionReset && scheduler.reactors[1].connectionCount == 0)
+        scheduler.stopListening()
+        scheduler.run()
+    }
 }

@@ -2,8 +2,9 @@
 
 import Spindle
 import SpindleProtocols
+import SpindleReactor
+import SpindleSimulation
 import SpindleTesting
-import Synchronization
 import Testing
 
 @Suite("connection pool", .serialized, .timeLimit(.minutes(1)))
@@ -137,6 +138,58 @@ struct ConnectionPoolTests {
             pool.closeIdle()
             #expect(pool.connectionCount == 0)
         }
+    }
+
+    @Test("what comes back while the engine drains is closed and not kept, and so is what nobody used")
+    func drain() async throws {
+        try await withPool { pool, _ in
+            try await pool.withConnection { _ in }
+            #expect(pool.idleCount == 1)
+            try await pool.withConnection { first in
+                try await pool.withConnection { _ in }
+                #expect(pool.idleCount == 1 && pool.connectionCount == 2)
+                Reactor.current?.drain {}
+                #expect(pool.idleCount == 0 && pool.connectionCount == 1)
+            }
+            #expect(pool.idleCount == 0 && pool.connectionCount == 0)
+        }
+    }
+
+    @Test("a connection that nobody has used for the idle time is closed, and no sooner")
+    func idleTime() throws {
+        // Sendable: all of a simulation runs on the test's own thread.
+        final class Held: @unchecked Sendable { var pool: ConnectionPool? }
+        let network = SimulatedNetwork()
+        let scheduler = SimulatedScheduler(reactorCount: 1, network: network)
+        let held = Held()
+        let back = try scheduler.listen(at: .loopback(port: 0)) { _ in ClosureFactory { Server($0) } }
+        let front = try scheduler.listen(at: .loopback(port: 0)) { _ in
+            ClosureFactory { transport in
+                HandlerProtocol(transport) { connection in
+                    let pool = ConnectionPool(to: .address(back))
+                    held.pool = pool
+                    _ = try await pool.withConnection { try await ConnectionPoolTests.ask($0, "x") }
+                    _ = try await connection.read()
+                }
+            }
+        }
+        let client = network.connect(to: front)
+        func settle(_ duration: Duration) {
+            let end = network.now.advanced(by: duration)
+            scheduler.run(noLaterThan: end)
+            network.advance(to: end)
+            scheduler.run(noLaterThan: end)
+        }
+        settle(.zero)
+        #expect(held.pool?.idleCount == 1)
+        settle(.seconds(59))
+        #expect(held.pool?.idleCount == 1)
+        settle(.seconds(2))
+        #expect(held.pool?.idleCount == 0 && held.pool?.connectionCount == 0)
+        client.close()
+        scheduler.endAllConnections()
+        scheduler.stopListening()
+        scheduler.run()
     }
 
     @Test("a server that can't be reached is an error, and leaves room for the next try")

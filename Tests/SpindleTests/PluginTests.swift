@@ -126,6 +126,7 @@ struct PluginTests {
         #expect(said { try registry.makeEndpoint("mrak:tcp:port=1") }.contains("did you mean 'mark'?"))
         #expect(said { try registry.makeEndpoint("udp:port=1") }.contains("tcp:port=PORT"))
         #expect(said { try registry.makeEndpoint("tcp:prot=1:port=1") }.contains("it takes port, interface"))
+        #expect(said { try registry.makeEndpoint("unix:sock") }.contains("unix:=argument"))
         #expect(said { try registry.makeProtocol("ecko") }.contains("did you mean 'echo'?"))
         #expect(said { try registry.makeProtocol("echo:x=1") }.contains("takes no arguments"))
         #expect(said { try registry.makeProtocol("echo:task") }.contains("one name"))

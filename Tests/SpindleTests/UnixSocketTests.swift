@@ -195,6 +195,34 @@ extension EngineTests {
             await server.stop()
         }
 
+        @Test("a target whose queue is full is tried again until it has room")
+        func fullQueue() async throws {
+            let folder = try Folder()
+            let path = "\(folder.path)/x"
+            let slow = try StreamSocket.open(for: .unix(path))
+            try slow.bind(to: .unix(path))
+            try slow.listen(backlog: 0)
+            let filler = try StreamSocket.open(for: .unix(path))
+            try filler.connect(to: .unix(path))
+            #expect(throws: Errno.wouldBlock) {
+                let probe = try StreamSocket.open(for: .unix(path))
+                defer { probe.close() }
+                try probe.connect(to: .unix(path))
+            }
+            let client = try engine(reactors: 1)
+            try await client.start()
+            let begun = Gate()
+            let task = Task {
+                try await client.withConnection(to: .address(.unix(path))) { $0.peerAddress }
+            }
+            client.reactors[0].submit { Reactor.current?.callLater(.milliseconds(15)) { begun.arrive() } }
+            await begun.wait()
+            let (first, _) = try slow.accept()
+            #expect(try await task.value == .unix(path))
+            for socket in [first, filler, slow] { socket.close() }
+            await client.stop()
+        }
+
         @Test("a client learns that nobody listens, and that there is no such file")
         func connectErrors() async throws {
             let folder = try Folder()

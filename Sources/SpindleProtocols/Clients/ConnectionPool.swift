@@ -129,7 +129,8 @@ public final class ConnectionPool {
             waiting.removeFirst()
             return waiter.goOn(.connection(connection))
         }
-        guard let reactor = Reactor.current else { return drop(connection) }
+        // What is kept while the engine drains would be waited for.
+        guard let reactor = Reactor.current, !reactor.isDraining else { return drop(connection) }
         idle.append((connection, reactor.now))
         // Or a stop would wait for it until its deadline.
         connection.whenDraining = { [weak self] in self?.closeIdle() }
@@ -177,7 +178,7 @@ public final class ConnectionPool {
         let timer = Reactor.current?.callLater(configuration.waitTimeout) { [weak self, weak waiter] in
             if let waiter { self?.giveUp(waiter, .timedOut) }
         }
-        await waiter.wait(onCancel: { [weak self] in self?.giveUp(waiter, .cancelled) })
+        await waiter.wait(cancelled: { [weak self] in self?.giveUp(waiter, .cancelled) })
         if Reactor.current != nil { timer?.cancel() }
         switch waiter.outcome {
         case .connection(let connection): return connection
@@ -215,15 +216,8 @@ private final class Waiter {
         parking?.leave()
     }
 
-    func wait(onCancel: @escaping () -> Void, isolation: isolated (any Actor)? = #isolation) async {
+    func wait(cancelled: @escaping () -> Void, isolation: isolated (any Actor)? = #isolation) async {
         guard Reactor.current != nil else { return }
-        let cancelled = Foreign(onCancel)
-        await withTaskCancellationHandler {
-            _ = isolation
-            guard outcome == nil else { return }
-            await Parking.wait { parking = $0 }
-        } onCancel: {
-            cancelled.home.submitAlways { cancelled.take()?() }
-        }
+        await Parking.wait(cancelled: cancelled, isolation: isolation) { parking = $0 }
     }
 }

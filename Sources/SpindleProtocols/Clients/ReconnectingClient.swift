@@ -109,8 +109,6 @@ public final class ReconnectingClient {
             case .failure(let error): ended(error)
             }
         }
-        // It may have been called within the call: the engine stops.
-        if state != .connecting { attempt = nil }
     }
 
     private func ended(_ error: ConnectError) {

@@ -22,6 +22,8 @@ public final class ConnectAttempt {
     private var deadline: ReactorTimer?
     private var nextAddress: ReactorTimer?
     private let end: MonotonicInstant
+    /// A Unix socket whose queue is full is tried again after so long.
+    private static var fullQueueDelay: Duration { .milliseconds(10) }
 
     init(
         _ target: ConnectTarget,
@@ -105,7 +107,7 @@ public final class ConnectAttempt {
         } catch {
             // connect(2): the queue of a Unix socket is full, and nothing tells when it is not.
             if error == .wouldBlock, address.isUnix {
-                reactor.callLater(.milliseconds(10)) { [self] in if isUnderway { open(address) } }
+                reactor.callLater(ConnectAttempt.fullQueueDelay) { [self] in if isUnderway { open(address) } }
                 return
             }
             reactor.callSoon { [self] in ended(.failure(OpenFailure(reason: .lost(error))), address, .none) }

@@ -42,7 +42,7 @@ extension StreamConnection {
 private final class Opening {
     private var stream: StreamConnection?
     private var outcome: Result<Void, ConnectError>?
-    private var waiter: Suspension?
+    private var parking: Parking?
 
     static func run(
         _ target: ConnectTarget,
@@ -58,15 +58,11 @@ private final class Opening {
             return proto
         } completion: { result in
             opening.outcome = result.map { _ in }
-            if let waiter = opening.waiter.take() { reactor.resume(waiter) }
+            opening.parking?.leave()
         }
-        let cancelled = Foreign(attempt)
-        await withTaskCancellationHandler {
-            _ = isolation
-            guard opening.outcome == nil else { return }
-            await Suspension.wait { opening.waiter = $0 }
-        } onCancel: {
-            cancelled.home.submitAlways { cancelled.take()?.cancel() }
+        // Failed already while the engine stops.
+        if opening.outcome == nil {
+            await Parking.wait(cancelled: attempt.cancel, isolation: isolation) { opening.parking = $0 }
         }
         return try opening.take(target)
     }

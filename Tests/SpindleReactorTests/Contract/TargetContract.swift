@@ -248,7 +248,7 @@ extension Contract {
         }
 
         @Test(
-            "bytes that were put back and those that a hand-off brings do not cost more than they are",
+            "of a piece that is put back but for its first byte, every byte comes once, in order",
             arguments: [64]
         )
         func keptBytes(pieces: Int) throws {

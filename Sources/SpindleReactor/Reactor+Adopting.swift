@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SpindleCore
+public import SpindleCore
 internal import SpindleSystem
 
 /// A descriptor that somebody else has opened can't be taken over.
@@ -33,4 +33,28 @@ public struct AdoptError: Error, Equatable, CustomStringConvertible {
 
     /// The number and the reason.
     public var description: String { "descriptor \(descriptor) can't be used: \(reason)" }
+}
+
+extension Reactor {
+    /// Takes over a connected stream socket that somebody else has opened: it is served like one that was accepted,
+    /// from a later turn on.
+    ///
+    /// - Parameters:
+    ///   - descriptor: The caller closes it, now or later: the reactor has a number of its own for it. The socket is
+    ///     non-blocking from now on.
+    ///   - build: Makes the protocol; nil closes the connection.
+    /// - Throws: `AdoptError` when it is no connected stream socket.
+    public func adopt(
+        connection descriptor: Int32,
+        _ build: @escaping (any StreamTransport) throws -> (any StreamProtocol)?
+    ) throws(AdoptError) {
+        preconditionCurrent()
+        guard !isEnding else { throw AdoptError(descriptor: descriptor, reason: "the engine stops") }
+        let (socket, peer) = try driver.adopt(connection: descriptor)
+        // Later: a callback may be running, which has the cork.
+        callSoon { [unowned self] in
+            guard !isEnding, let socket = socket.take() else { return }
+            welcome(socket, peer: peer, nil, build)
+        }
+    }
 }
