@@ -8,7 +8,8 @@ public enum DisconnectReason: Sendable {
     case lost(Errno)
     /// This side called `abortConnection`.
     case aborted
-    /// A callback of the protocol threw this error. Unsent bytes were dropped.
+    /// A callback of the protocol threw this error, or what came with the bytes was incomplete (`PassingError.lost`).
+    /// Unsent bytes were dropped.
     case failed(any Error)
     /// The unsent bytes passed the connection's hard limit (`writeLimit`), or the reactor's cap on all
     /// unsent bytes was passed and this connection held the most.
@@ -40,6 +41,7 @@ extension DisconnectReason: CustomStringConvertible {
         case .done: "done"
         case .lost(let errno): "lost: \(errno)"
         case .aborted: "aborted by this side"
+        case .failed(let error as PassingError): "\(error)"
         case .failed(let error): "a callback threw \(error)"
         case .writeLimitExceeded: "the limit on unsent bytes was exceeded"
         case .timedOut(let kind): "timed out (\(kind.rawValue))"

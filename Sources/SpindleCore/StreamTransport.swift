@@ -29,6 +29,27 @@ public protocol StreamTransport: AnyObject {
     /// Sends the chunk without copying it if it has to wait.
     func write(_ chunk: ByteChunk)
 
+    /// Sends `bytes`, and with the first of them descriptors: the peer gets numbers of its own for the same open files.
+    /// Over Unix sockets only. SCM_RIGHTS, unix(7).
+    ///
+    /// - Parameters:
+    ///   - bytes: At least one.
+    ///   - descriptors: At most 253, open. The caller closes them, now or later: what is sent are duplicates.
+    /// - Throws: `PassingError`; nothing is sent then.
+    func write(_ bytes: Span<UInt8>, passing descriptors: [Int32]) throws(PassingError)
+
+    /// So many descriptors of the peer's may have come without having been taken; 0, as at first, lets the kernel close
+    /// what comes. Of a peer that passes more the connection ends with `.failed(PassingError.lost)`. Of a Unix socket
+    /// only.
+    var passedDescriptorLimit: Int { get set }
+
+    /// The descriptors that came with the bytes so far and were not taken, in order. Those that nobody takes are closed
+    /// with the connection.
+    ///
+    /// To be asked in `dataReceived`: descriptors come with the first byte that they were sent with, or with bytes that
+    /// lie before it, never later.
+    func takePassedDescriptors() -> [PassedDescriptor]
+
     /// Sends what was written, then closes: `connectionLost(.done)` follows in a later turn.
     ///
     /// Reading stops now, and later writes are dropped. If the peer does not take what is left within the close
@@ -73,6 +94,15 @@ public protocol StreamTransport: AnyObject {
 
     /// Keeps an object until the connection is closed, on whichever reactor that is: what counts it, say.
     func hold(_ object: any AnyObject & Sendable)
+
+    /// Reading is no faster than all of these allow, its own limit first and then those that it shares with others:
+    /// more stays in the kernel, which slows the peer down. None at first. Waiting for them is not being idle.
+    var readLimits: [RateLimit] { get set }
+
+    /// Sending is no faster than all of these allow, its own limit first and then those that it shares with others:
+    /// more waits as if the peer didn't take it, watermarks and hard limit included. None at first. Neither timeout
+    /// for a peer that doesn't read runs while they make it wait.
+    var writeLimits: [RateLimit] { get set }
 
     /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).
     var noDelay: Bool { get set }

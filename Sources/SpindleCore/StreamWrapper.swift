@@ -62,6 +62,27 @@ extension StreamWrapper {
     /// As `write` of a span: a wrapper that changes what goes out has to change one of them only.
     public func write(_ chunk: ByteChunk) { write(chunk.bytes) }
     /// Handed on.
+    public func write(_ bytes: Span<UInt8>, passing descriptors: [Int32]) throws(PassingError) {
+        try transport.write(bytes, passing: descriptors)
+    }
+    /// Of the connection.
+    public var passedDescriptorLimit: Int {
+        get { transport.passedDescriptorLimit }
+        set { transport.passedDescriptorLimit = newValue }
+    }
+    /// Of the connection.
+    public func takePassedDescriptors() -> [PassedDescriptor] { transport.takePassedDescriptors() }
+    /// Of the connection.
+    public var readLimits: [RateLimit] {
+        get { transport.readLimits }
+        set { transport.readLimits = newValue }
+    }
+    /// Of the connection.
+    public var writeLimits: [RateLimit] {
+        get { transport.writeLimits }
+        set { transport.writeLimits = newValue }
+    }
+    /// Handed on.
     public func loseConnection() { transport.loseConnection() }
     /// Handed on.
     public func abortConnection() { transport.abortConnection() }

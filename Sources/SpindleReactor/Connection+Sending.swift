@@ -14,7 +14,7 @@ extension Connection {
     @inline(never)
     private func writeTheLongWay(_ bytes: Span<UInt8>) {
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
-        guard queue.isEmpty else { return enqueue(bytes) }
+        guard queue.isEmpty, !state.flags.contains(.outputPaced) else { return enqueue(bytes) }
         if reactor.corked == token {
             if reactor.cork.append(bytes) { return }
         } else if bytes.count < reactor.configuration.corkBytes || state.flags.contains(.outputBlocked) {
@@ -28,7 +28,11 @@ extension Connection {
         reactor.preconditionCurrent()
         guard !chunk.isEmpty else { return }
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
-        if reactor.corked == token, queue.isEmpty, reactor.cork.append(chunk.bytes) { return }
+        if reactor.corked == token, queue.isEmpty, !state.flags.contains(.outputPaced),
+            reactor.cork.append(chunk.bytes)
+        {
+            return
+        }
         moveCorkToQueue()
         queue.append(chunk)
         reactor.counters.add(.bufferedBytes, chunk.count)
@@ -70,16 +74,26 @@ extension Connection {
     /// Offers the queue to the kernel until it is empty or the socket is full.
     func sendQueue() {
         while !queue.isEmpty, !state.flags.contains(.outputBlocked), state.isLive {
-            reactor.pieces.removeAll()
-            queue.list(into: &reactor.pieces)
-            let offered = reactor.pieces.byteCount
-            let outcome = reactor.driver.send(reactor.pieces, to: handle)
-            guard let taken = account(outcome, offered: offered) else { return }
+            guard let taken = extras == nil ? offerQueue(upTo: .max) : offerLimited() else { return }
             queue.removeFirst(taken)
             reactor.counters.add(.bufferedBytes, -taken)
             // While draining, the close timeout counts from `loseConnection`, whatever trickles out meanwhile.
             if taken > 0, state.phase == .open { waitingSince = reactor.now.nanoseconds }
         }
+    }
+
+    /// Offers the first bytes of the queue, so many at most, and descriptors that have to go with them.
+    ///
+    /// - Returns: The bytes taken, or nil when the connection broke.
+    func offerQueue(upTo limit: Int, passing descriptors: [PassedDescriptor] = []) -> Int? {
+        reactor.pieces.removeAll()
+        queue.list(into: &reactor.pieces, atMost: limit)
+        let offered = reactor.pieces.byteCount
+        let outcome =
+            descriptors.isEmpty
+            ? reactor.driver.send(reactor.pieces, to: handle)
+            : reactor.driver.send(reactor.pieces, passing: descriptors, to: handle)
+        return account(outcome, offered: offered)
     }
 
     /// Counts a send and notes that the socket is full.
@@ -132,13 +146,13 @@ extension Connection {
         return queue.takeAll()
     }
 
-    private func moveCorkToQueue() {
+    func moveCorkToQueue() {
         guard reactor.corked == token, reactor.cork.count > 0 else { return }
         enqueueCork(from: 0)
         reactor.cork.removeAll()
     }
 
-    private func enqueue(_ bytes: Span<UInt8>) {
+    func enqueue(_ bytes: Span<UInt8>) {
         queue.append(bytes, pool: reactor.pool)
         reactor.counters.add(.bufferedBytes, bytes.count)
         queued()

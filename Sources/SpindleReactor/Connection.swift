@@ -69,6 +69,7 @@ final class Connection: StreamTransport {
         token = reactor.table.nextToken
         connectionNumber = reactor.nextConnectionNumber()
         unsafe uncheckedState = ConnectionState(phase)
+        if peer.isUnix { unsafe uncheckedState.flags.insert(.mayBePassed) }
         lastActivity = reactor.now.nanoseconds
         idleTimeout = reactor.defaultIdleTimeout
     }

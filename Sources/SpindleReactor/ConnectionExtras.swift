@@ -12,8 +12,16 @@ final class ConnectionExtras {
     var held: [any AnyObject & Sendable] = []
     /// Nanoseconds of the reactor's clock: when the handshake has to be over; 0 for never.
     var handshakeDue: UInt64 = 0
+    /// Descriptors on their way in and out, of a Unix socket.
+    var passing = Passing()
+    /// Its rates, when reading or writing is limited.
+    var inputPace: Pace?
+    var outputPace: Pace?
 
-    var isEmpty: Bool { established == nil && lost == nil && held.isEmpty && handshakeDue == 0 }
+    var isEmpty: Bool {
+        established == nil && lost == nil && held.isEmpty && handshakeDue == 0 && passing.isEmpty
+            && inputPace == nil && outputPace == nil
+    }
 }
 
 extension Connection {

@@ -62,6 +62,17 @@ struct ConnectionState {
 
         /// The protocol goes on reading above the high watermark.
         static let keepsReading = Flags(rawValue: 1 << 17)
+        /// A Unix socket: a receive stops at descriptors that were passed, which has to be asked for.
+        static let mayBePassed = Flags(rawValue: 1 << 18)
+        /// Reading is limited to a rate.
+        static let inputPaced = Flags(rawValue: 1 << 19)
+        /// Reading waits until the rate allows more.
+        static let inputHeld = Flags(rawValue: 1 << 20)
+        /// Writing is limited to a rate.
+        static let outputPaced = Flags(rawValue: 1 << 21)
+
+        /// With none of these, what came in is asked for and delivered.
+        static let uncommonInput: Flags = [.pulled, .inputKept, .inputPaced]
 
         /// With none of these, a short read means that no input waits.
         static let moreMayWait: Flags = [.inputIsFinal, .inputHasUrgent, .inputKept]
@@ -69,7 +80,7 @@ struct ConnectionState {
         /// With none of these, bytes that come in go to the protocol and what it writes to the socket: every echo.
         static let special: Flags = [
             .pausedByProtocol, .pausedByWatermark, .inputIsFinal, .inputEnded, .inputHasUrgent,
-            .outputBlocked, .outputWaited, .aboveWatermark, .outputEnding, .outputBroken,
+            .outputBlocked, .outputWaited, .aboveWatermark, .outputEnding, .outputBroken, .inputHeld, .outputPaced,
         ]
     }
 
@@ -97,7 +108,7 @@ struct ConnectionState {
 
     /// True while bytes may be handed to the protocol.
     var mayRead: Bool {
-        phase == .open && flags.isDisjoint(with: [.pausedByProtocol, .pausedByWatermark, .inputEnded])
+        phase == .open && flags.isDisjoint(with: [.pausedByProtocol, .pausedByWatermark, .inputEnded, .inputHeld])
     }
 
     /// True for almost every event: `mayRead` and `acceptsWrites`, nothing is unsent, and `nextAction` is `.nothing`.

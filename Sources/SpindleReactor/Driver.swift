@@ -169,11 +169,27 @@ public protocol Driver: AnyObject {
     /// Lends bytes that came in, at most `limit` (at least 1).
     func receive(from connection: SocketHandle, limit: Int) -> ReceiveOutcome
 
+    /// As `receive`, from a Unix socket: descriptors that the peer passed along are added to `passed`.
+    func receive(from connection: SocketHandle, limit: Int, passed: inout PassedDescriptors) -> ReceiveOutcome
+
+    /// The bytes that a receive would give now; nil when the driver can't tell.
+    func waitingByteCount(of connection: SocketHandle) -> Int?
+
     /// Offers bytes. Non-empty.
     func send(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome
 
-    /// Offers several pieces in one call. Non-empty, at most `Limits.piecesPerSend` of them.
+    /// Offers several pieces in one call. Non-empty, at most 64 of them.
     func send(_ pieces: borrowing SendPieces, to connection: SocketHandle) -> SendOutcome
+
+    /// As `send` of pieces, over a Unix socket; the descriptors travel with the first byte.
+    func send(
+        _ pieces: borrowing SendPieces,
+        passing descriptors: [PassedDescriptor],
+        to connection: SocketHandle
+    ) -> SendOutcome
+
+    /// Another number for an open file, to be passed.
+    func duplicate(descriptor: Int32) throws(PassingError) -> PassedDescriptor
 
     /// Tells the peer that no more comes.
     func shutdownWrites(of connection: SocketHandle)
@@ -237,6 +253,28 @@ extension Driver {
     }
     /// Does nothing: for drivers without a kernel.
     public func unwatch(descriptor: Int32) {}
+    /// As without descriptors: for drivers whose sockets can't pass them.
+    public func receive(
+        from connection: SocketHandle,
+        limit: Int,
+        passed: inout PassedDescriptors
+    ) -> ReceiveOutcome {
+        receive(from: connection, limit: limit)
+    }
+    /// Nil.
+    public func waitingByteCount(of connection: SocketHandle) -> Int? { nil }
+    /// As without descriptors: for drivers whose sockets can't pass them.
+    public func send(
+        _ pieces: borrowing SendPieces,
+        passing descriptors: [PassedDescriptor],
+        to connection: SocketHandle
+    ) -> SendOutcome {
+        send(pieces, to: connection)
+    }
+    /// Refused: for drivers without a kernel.
+    public func duplicate(descriptor: Int32) throws(PassingError) -> PassedDescriptor {
+        throw .refused(descriptor: descriptor, .notSupported)
+    }
     /// None: for drivers without Unix sockets.
     public func peerCredentials(of connection: SocketHandle) -> PeerCredentials? { nil }
 }

@@ -137,20 +137,48 @@ internal import SpindleSystem
     package func takeError(of connection: SocketHandle) -> Errno? { connection.socket.takeError() }
 
     package func receive(from connection: SocketHandle, limit: Int) -> ReceiveOutcome {
+        let room = unsafe room(limit)
+        return unsafe outcome(of: connection.socket.receive(into: room), room, stopped: false)
+    }
+
+    package func receive(
+        from connection: SocketHandle,
+        limit: Int,
+        passed: inout PassedDescriptors
+    ) -> ReceiveOutcome {
+        let room = unsafe room(limit)
+        let transfer = unsafe connection.socket.receive(into: room, &passed)
+        return unsafe outcome(of: transfer, room, stopped: passed.haveCome)
+    }
+
+    /// The first bytes of the receive buffer.
+    @inline(__always)
+    private func room(_ limit: Int) -> UnsafeMutableRawBufferPointer {
         guard let buffer = unsafe receiveBuffer else { preconditionFailure("receive before start") }
-        let room = min(limit, receiveBufferBytes)
-        switch unsafe connection.socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<room])) {
+        return unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(limit, receiveBufferBytes)])
+    }
+
+    /// - Parameter stopped: The receive ended where it had to, whatever may wait behind.
+    @inline(__always)
+    private func outcome(
+        of transfer: StreamSocket.Transfer,
+        _ room: UnsafeMutableRawBufferPointer,
+        stopped: Bool
+    ) -> ReceiveOutcome {
+        switch transfer {
         case .bytes(let count):
             let bytes = unsafe UnsafeBufferPointer<UInt8>(
-                start: UnsafePointer(buffer.baseAddress!.assumingMemoryBound(to: UInt8.self)),
+                start: UnsafePointer(room.baseAddress!.assumingMemoryBound(to: UInt8.self)),
                 count: count
             )
-            return unsafe .bytes(LentBytes(bytes, drained: count < room))
+            return unsafe .bytes(LentBytes(bytes, drained: count < room.count && !stopped))
         case .end: return .endOfStream
         case .wouldBlock: return .wouldBlock
         case .failed(let errno): return .failed(errno)
         }
     }
+
+    package func waitingByteCount(of connection: SocketHandle) -> Int? { connection.socket.waitingByteCount }
 
     package func send(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome {
         SendOutcome(unsafe connection.socket.send(bytes))
@@ -158,6 +186,18 @@ internal import SpindleSystem
 
     package func send(_ pieces: borrowing SendPieces, to connection: SocketHandle) -> SendOutcome {
         SendOutcome(unsafe connection.socket.send(pieces.vector))
+    }
+
+    package func send(
+        _ pieces: borrowing SendPieces,
+        passing descriptors: [PassedDescriptor],
+        to connection: SocketHandle
+    ) -> SendOutcome {
+        SendOutcome(unsafe connection.socket.send(pieces.vector, passing: descriptors.map(\.rawValue)))
+    }
+
+    package func duplicate(descriptor: Int32) throws(PassingError) -> PassedDescriptor {
+        try PassedDescriptor.duplicate(of: descriptor)
     }
 
     package func shutdownWrites(of connection: SocketHandle) { connection.socket.shutdownWrites() }

@@ -25,6 +25,7 @@ extension Reactor {
     func dropOutput(of connection: Connection) {
         counters.add(.bufferedBytes, -connection.queue.byteCount)
         connection.queue.removeAll()
+        connection.extras?.passing.dropDeparting()
         if corked == connection.token { cork.removeAll() }
     }
 
@@ -81,7 +82,7 @@ extension Reactor {
         var budget = configuration.readBudgetBytes
         while budget > 0 {
             counters.add(.receives)
-            switch driver.receive(from: connection.handle, limit: budget) {
+            switch receive(from: connection, limit: budget) {
             case .bytes(let lent):
                 budget -= unsafe lent.pointer.count
                 if lent.drained, connection.state.flags.isDisjoint(with: [.inputIsFinal, .inputHasUrgent]) { return }

@@ -4,7 +4,7 @@ internal import SpindleCore
 
 /// What a connection waits for, and until when. Times are nanoseconds of the reactor's clock.
 struct Deadline: Equatable {
-    enum Kind: Equatable { case connect, idle, handshake, writeProgress, close, linger }
+    enum Kind: Equatable { case connect, idle, handshake, writeProgress, close, linger, pace }
     let due: UInt64
     let kind: Kind
 
@@ -28,19 +28,32 @@ extension Reactor {
             return connection.idleTimeout == 0
                 ? nil : Deadline(due: connection.waitingSince &+ connection.idleTimeout, kind: .connect)
         case .open:
-            var first: Deadline?
-            if connection.idleTimeout > 0 {
+            var first = paceDeadline(of: connection)
+            // While a limit of this side makes it wait, it is not idle.
+            if connection.idleTimeout > 0, first == nil {
                 first = Deadline(due: connection.lastActivity &+ connection.idleTimeout, kind: .idle)
             }
             if let due = connection.extras?.handshakeDue, due > 0 {
                 first = .earliest(first, Deadline(due: due, kind: .handshake))
             }
-            guard !connection.queue.isEmpty else { return first }
+            guard !connection.queue.isEmpty, connection.extras?.outputPace?.isHeld != true else { return first }
             return .earliest(first, after(connection.waitingSince, configuration.writeProgressTimeout, .writeProgress))
-        case .draining: return after(connection.waitingSince, configuration.closeTimeout, .close)
+        case .draining:
+            // Nor does the peer's time to take what is left run.
+            if let pace = connection.extras?.outputPace, pace.isHeld { return Deadline(due: pace.due, kind: .pace) }
+            return after(connection.waitingSince, configuration.closeTimeout, .close)
         case .lingering: return after(connection.waitingSince, configuration.lingerTimeout, .linger)
         case .closing, .closed: return nil
         }
+    }
+
+    private func paceDeadline(of connection: Connection) -> Deadline? {
+        guard let extras = connection.extras else { return nil }
+        var first: Deadline?
+        for pace in [extras.inputPace, extras.outputPace] {
+            if let pace, pace.isHeld { first = .earliest(first, Deadline(due: pace.due, kind: .pace)) }
+        }
+        return first
     }
 
     /// Has the connection's one timer fire when its first deadline is due, or earlier: it is looked at again then.
@@ -65,6 +78,7 @@ extension Reactor {
         connection.timer = .none
         guard let deadline = deadline(of: connection) else { return }
         guard deadline.due <= now.nanoseconds else { return armTimer(of: connection) }
+        if deadline.kind == .pace { return goOnAtPace(connection) }
         counters.add(.timeouts)
         switch deadline.kind {
         case .connect: end(connection, .timedOut(.connect), reset: true)
@@ -72,6 +86,7 @@ extension Reactor {
         case .writeProgress: end(connection, .timedOut(.writeProgress), reset: true)
         case .close: end(connection, .timedOut(.close), reset: true)
         case .linger: close(connection, reset: false)
+        case .pace: break
         case .idle:
             connection.lastActivity = now.nanoseconds
             call(connection) { proto throws in try proto.idleTimeoutExpired() }

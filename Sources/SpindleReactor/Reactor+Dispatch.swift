@@ -114,10 +114,22 @@ extension Reactor {
 
     /// Hands input to the protocol until there is none, the budget ends, or the protocol has enough.
     private func readInput(of connection: Connection) {
-        guard connection.state.flags.isDisjoint(with: [.pulled, .inputKept]) else {
-            return connection.state.flags.contains(.pulled) ? offerInput(of: connection) : deliverKept(to: connection)
+        guard connection.state.flags.isDisjoint(with: .uncommonInput) else { return readUncommonInput(of: connection) }
+        readInput(of: connection, atMost: configuration.readBudgetBytes)
+    }
+
+    @inline(never)
+    private func readUncommonInput(of connection: Connection) {
+        if connection.state.flags.contains(.pulled) { return offerInput(of: connection) }
+        if connection.state.flags.contains(.inputKept) { return deliverKept(to: connection) }
+        connection.pacingInput(upTo: configuration.readBudgetBytes) { granted in
+            readInput(of: connection, atMost: granted)
         }
-        var budget = configuration.readBudgetBytes
+    }
+
+    @inline(__always)
+    private func readInput(of connection: Connection, atMost granted: Int) {
+        var budget = granted
         while connection.state.mayRead, !connection.state.flags.contains(.inputKept) {
             guard budget > 0 else {
                 counters.add(.readBudgetExhausted)
@@ -125,7 +137,7 @@ extension Reactor {
                 return readLaterIfNeeded(connection)
             }
             counters.add(.receives)
-            switch driver.receive(from: connection.handle, limit: budget) {
+            switch receive(from: connection, limit: budget) {
             case .bytes(let lent):
                 let count = unsafe lent.pointer.count
                 budget -= count

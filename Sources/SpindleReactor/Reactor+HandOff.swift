@@ -52,6 +52,8 @@ extension Reactor {
             idleTimeout: connection.idleTimeout,
             handshakeDue: connection.extras?.handshakeDue ?? 0,
             held: connection.extras?.held ?? [],
+            readLimits: connection.readLimits,
+            writeLimits: connection.writeLimits,
             build: build
         )
         if strikes(.earlyBuild) { _ = try? build(connection) }
@@ -65,6 +67,7 @@ extension Reactor {
         var travel = travel
         // What its last callback has put back, and what was here before.
         travel.unread += connection.takeAllKept()
+        travel.passing = connection.extras?.passing ?? Passing()
         if strikes(.lostUnread) { travel.unread = [] }
         let socket = driver.release(connection.handle)
         connection.state.closed()
@@ -87,7 +90,10 @@ extension Reactor {
         let connection = Connection(reactor: self, handle: socket, peer: travel.peer, acceptor: nil, phase: .open)
         connection.idleTimeout = travel.idleTimeout
         if !travel.held.isEmpty { connection.makeExtras().held = travel.held }
-        connection.state.flags = travel.flags
+        connection.state.flags.formUnion(travel.flags)
+        if !travel.passing.isEmpty { connection.makeExtras().passing = travel.passing }
+        connection.readLimits = travel.readLimits
+        connection.writeLimits = travel.writeLimits
         guard insert(connection) else { return }
         if !strikes(.lostUnsent) { for chunk in travel.unsent { connection.adoptUnsent(chunk) } }
         for chunk in travel.unread.reversed() { connection.keep(chunk) }

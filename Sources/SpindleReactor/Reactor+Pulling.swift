@@ -33,8 +33,16 @@ extension Connection {
             reactor.counters.add(.readBudgetExhausted)
             return .none
         }
+        guard state.flags.contains(.inputPaced) else { return pull(atMost: limit) }
+        var outcome = PullOutcome.none
+        pacingInput(upTo: limit) { outcome = pull(atMost: $0) }
+        return outcome
+    }
+
+    @inline(__always)
+    private func pull(atMost limit: Int) -> PullOutcome {
         reactor.counters.add(.receives)
-        switch reactor.driver.receive(from: handle, limit: limit) {
+        switch reactor.receive(from: self, limit: limit) {
         case .bytes(let lent):
             let count = unsafe lent.pointer.count
             pulledBytes += count

@@ -22,7 +22,7 @@ public final class StreamConnection {
     @usableFromInline let room: WaitingRoom
     private var writer: Suspension?
     /// Why the connection ended; nil while it has not.
-    private var reason: DisconnectReason?
+    private(set) var reason: DisconnectReason?
     /// The task that the engine started for it: cancelled when the engine stops.
     private var handler: Task<Void, Never>?
     /// The same, to be compared.
@@ -231,18 +231,6 @@ public final class StreamConnection {
         guard connection.handOff(to: target, unread: unread, { HandlerProtocol($0, handler) }) else { return false }
         ended(.handedOff)
         return true
-    }
-
-    /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).
-    public var noDelay: Bool {
-        get { reason == nil && connection.noDelay }
-        set { if reason == nil { connection.noDelay = newValue } }
-    }
-
-    /// SO_KEEPALIVE: true probes a silent peer. Off by default. socket(7).
-    public var keepAlive: Bool {
-        get { reason == nil && connection.keepAlive }
-        set { if reason == nil { connection.keepAlive = newValue } }
     }
 
     private func checkWritable() throws {

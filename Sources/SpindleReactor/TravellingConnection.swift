@@ -21,5 +21,9 @@ struct TravellingConnection: Sendable {
     let handshakeDue: UInt64
     /// What it keeps until it is closed.
     let held: [any AnyObject & Sendable]
+    /// Descriptors that came and those that are to be sent.
+    var passing = Passing()
+    let readLimits: [RateLimit]
+    let writeLimits: [RateLimit]
     let build: Build
 }

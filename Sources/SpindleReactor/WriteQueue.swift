@@ -30,11 +30,15 @@ struct WriteQueue {
         byteCount += chunk.count
     }
 
-    /// Lists the first pieces, as many as one send takes. They stay valid until the queue is changed.
-    func list(into pieces: inout SendPieces) {
+    /// Lists the first pieces, as many as one send takes, `limit` bytes at most. They stay valid until the queue is
+    /// changed.
+    func list(into pieces: inout SendPieces, atMost limit: Int) {
+        var left = limit
         for index in first..<chunks.count {
-            guard !pieces.isFull else { return }
-            unsafe pieces.append(chunks[index].baseAddress, byteCount: chunks[index].count)
+            guard !pieces.isFull, left > 0 else { return }
+            let count = min(chunks[index].count, left)
+            unsafe pieces.append(chunks[index].baseAddress, byteCount: count)
+            left -= count
         }
     }
 

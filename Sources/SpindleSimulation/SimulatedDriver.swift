@@ -141,6 +141,11 @@ internal import Synchronization
         }
     }
 
+    /// What has arrived.
+    public func waitingByteCount(of connection: SocketHandle) -> Int? {
+        network.state.withLock { state in state[state.socket(connection)].received.count }
+    }
+
     /// Offers bytes to the simulated send buffer.
     public func send(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome {
         send(unsafe Array(bytes), to: connection)

@@ -82,6 +82,14 @@ ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count);
 int cl_shutdown_writes(int fd);
 /// SO_PEERCRED: process, user and group of a Unix socket's other end, in this order. unix(7).
 int cl_peer_credentials(int fd, uint32_t numbers[3]);
+/// Descriptors that one message can pass: the kernel's SCM_MAX_FD.
+enum { CL_MOST_PASSED = 253 };
+/// sendmsg(2) with SCM_RIGHTS, of 1 to CL_MOST_PASSED descriptors: they travel with the first byte. unix(7).
+ptrdiff_t cl_send_passing(int fd, const cl_piece *pieces, size_t count, const int *descriptors, int passed);
+/// recvmsg(2) with room for so many descriptors: `passed` have come, close-on-exec; `lost` is 1 when others had no room.
+ptrdiff_t cl_receive_passed(int fd, void *buffer, size_t size, int *descriptors, int room, int *passed, int *lost);
+/// FIONREAD: the bytes that a read would give, or -errno. ioctl_tty(2), tcp(7).
+int cl_waiting_bytes(int fd);
 /// F_DUPFD_CLOEXEC.
 int cl_duplicate(int fd);
 /// O_NONBLOCK, of the open socket and so of every number for it. fcntl(2).

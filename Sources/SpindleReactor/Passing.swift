@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SpindleCore
+internal import SpindleSystem
+
+/// Descriptors on their way over a Unix socket: those to be sent, and those that came.
+struct Passing: Sendable {
+    private struct Departing {
+        /// Bytes between those before and these.
+        var bytesBefore: Int
+        let descriptors: [PassedDescriptor]
+    }
+
+    private var departing: [Departing] = []
+    /// How many may have come and not been taken.
+    var limit = 0
+    /// They have come and were not taken.
+    var arrived: [PassedDescriptor] = []
+
+    var isEmpty: Bool { departing.isEmpty && limit == 0 && arrived.isEmpty }
+
+    /// Has descriptors go with the byte behind the `unsent` ones that wait.
+    mutating func depart(_ descriptors: [PassedDescriptor], behind unsent: Int) {
+        let earlier = departing.reduce(0) { $0 + $1.bytesBefore }
+        departing.append(Departing(bytesBefore: unsent - earlier, descriptors: descriptors))
+    }
+
+    /// What has to go with the next byte.
+    var next: [PassedDescriptor] {
+        guard let first = departing.first, first.bytesBefore == 0 else { return [] }
+        return first.descriptors
+    }
+
+    /// How many bytes may go before something else has to go with them.
+    var bytesToNext: Int {
+        guard let first = departing.first else { return .max }
+        guard first.bytesBefore == 0 else { return first.bytesBefore }
+        return departing.count > 1 ? departing[1].bytesBefore : .max
+    }
+
+    /// So many bytes have gone, at most `bytesToNext`, with what had to go with them.
+    mutating func sent(_ count: Int) {
+        guard count > 0, !departing.isEmpty else { return }
+        if departing[0].bytesBefore == 0 { departing.removeFirst() }
+        if !departing.isEmpty { departing[0].bytesBefore -= count }
+    }
+
+    mutating func dropDeparting() { departing = [] }
+}
+
+extension Connection {
+    func write(_ bytes: Span<UInt8>, passing descriptors: [Int32]) throws(PassingError) {
+        reactor.preconditionCurrent()
+        guard peerAddress.isUnix else { throw .notUnix }
+        guard !descriptors.isEmpty else { return write(bytes) }
+        guard !bytes.isEmpty else { throw .noBytes }
+        let limit = StreamSocket.mostPassed
+        guard descriptors.count <= limit else { throw .tooMany(limit: limit) }
+        var owned: [PassedDescriptor] = []
+        for descriptor in descriptors { owned.append(try reactor.driver.duplicate(descriptor: descriptor)) }
+        guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
+        moveCorkToQueue()
+        makeExtras().passing.depart(owned, behind: queue.byteCount)
+        enqueue(bytes)
+    }
+
+    var passedDescriptorLimit: Int {
+        get { extras?.passing.limit ?? 0 }
+        set {
+            reactor.preconditionCurrent()
+            precondition(newValue >= 0, "a limit of \(newValue) descriptors")
+            guard state.flags.contains(.mayBePassed), newValue > 0 || extras != nil else { return }
+            makeExtras().passing.limit = newValue
+        }
+    }
+
+    func takePassedDescriptors() -> [PassedDescriptor] {
+        reactor.preconditionCurrent()
+        guard let extras else { return [] }
+        defer { extras.passing.arrived = [] }
+        return extras.passing.arrived
+    }
+}
+
+extension Reactor {
+    /// Lends bytes that came in, at most `limit`.
+    @inline(__always)
+    func receive(from connection: Connection, limit: Int) -> ReceiveOutcome {
+        connection.state.flags.contains(.mayBePassed)
+            ? receivePassed(from: connection, limit: limit)
+            : driver.receive(from: connection.handle, limit: limit)
+    }
+
+    @inline(never)
+    private func receivePassed(from connection: Connection, limit: Int) -> ReceiveOutcome {
+        var allowed = 0
+        // Of a connection that ends, the kernel closes them.
+        if connection.state.phase == .open, let extras = connection.extras { allowed = extras.passing.limit }
+        let room = allowed > 0 ? allowed - (connection.extras?.passing.arrived.count ?? 0) : 0
+        var passed = PassedDescriptors(room: min(max(room, 0), StreamSocket.mostPassed))
+        let outcome = driver.receive(from: connection.handle, limit: limit, passed: &passed)
+        guard allowed > 0, passed.haveCome else { return outcome }
+        connection.extras?.passing.arrived += passed.descriptors
+        guard passed.areIncomplete else { return outcome }
+        // Whoever asked for them is not told half of it.
+        end(connection, .failed(PassingError.lost(limit: allowed)), reset: true)
+        return .wouldBlock
+    }
+}
