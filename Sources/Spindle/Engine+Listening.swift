@@ -150,7 +150,7 @@ extension Engine {
             Engine.submit(
                 { [self] reactor in
                     for group in groups {
-                        let use = FactoryUse(group[0].makeFactory())
+                        let use = reactor.use(of: group[0].makeFactory())
                         for listener in group { listen(listener, use, balances[listener.id], on: reactor) }
                     }
                     arrival.arrive()

@@ -87,7 +87,8 @@ struct StatisticsReporter {
         }
         let messages = rate(.messages)
         let perSecond = "\(messages) msg/s, \(rate(.bytesReceived) >> 10) KiB/s in, \(rate(.bytesSent) >> 10) KiB/s out"
-        let state = "\(new[.openConnections]) open, +\(rate(.accepted))/s, \(rate(.turns)) turns/s"
+        let open = "\(new[.openConnections]) open, +\(rate(.accepted))/s, \(new[.bufferedBytes] >> 10) KiB unsent"
+        let state = "\(open), \(rate(.turns)) turns/s"
         let longest = "longest turn \(new.turns.longestTurnNanoseconds / 1000) us"
         let delay = new.runDelay.map { now in
             ", waited \(Int((now - (old.runDelay ?? .zero)) / .microseconds(1))) us for its CPU"

@@ -50,6 +50,13 @@ struct StandardPolicies: Plugin {
             return { build in list.guarding(build) }
         }
         try registry.register(
+            filter: "throttle",
+            summary: "throttle[:read=RATE][:write=RATE][:total-read=RATE][:total-write=RATE][:burst=SIZE]"
+                + "[:total-burst=SIZE]: bytes a second, as 1MiB, of each connection and of all",
+            isWrapper: false,
+            StandardPolicies.throttle
+        )
+        try registry.register(
             wrapper: "dump",
             summary: "dump[:limit=BYTES]: logs what goes in and out, in hexadecimal"
         ) { arguments in
@@ -57,6 +64,25 @@ struct StandardPolicies: Plugin {
             let logger = Logger(label: "spindle.traffic")
             return { TrafficLog($0, limitBytes: limit) { logger.info("\($0)") } }
         }
+    }
+
+    private static func throttle(
+        _ arguments: inout PluginArguments
+    ) throws -> @Sendable (@escaping StreamBuilder) -> StreamBuilder {
+        let burst = try arguments.takeBytes("burst", in: 1...(1 << 40))
+        let totalBurst = try arguments.takeBytes("total-burst", in: 1...(1 << 40))
+        func rate(_ key: String, _ burst: Int?) throws -> Throttle.Rate? {
+            try arguments.takeBytes(key, in: RateLimit.allowedRates).map {
+                .init(bytesPerSecond: $0, burstBytes: burst)
+            }
+        }
+        let (read, write) = (try rate("read", burst), try rate("write", burst))
+        let (totalRead, totalWrite) = (try rate("total-read", totalBurst), try rate("total-write", totalBurst))
+        guard read != nil || write != nil || totalRead != nil || totalWrite != nil else {
+            throw PluginError("throttle needs read, write, total-read or total-write, as throttle:write=1MiB")
+        }
+        let throttle = Throttle(read: read, write: write, totalRead: totalRead, totalWrite: totalWrite)
+        return { build in throttle.guarding(build) }
     }
 
     private static func networks(_ arguments: inout PluginArguments, _ key: String) throws -> [AddressPrefix] {

@@ -2,25 +2,6 @@
 
 package import SpindleCore
 
-/// A factory object with the number of listeners that use it: started with the first, stopped with the last.
-package final class FactoryUse {
-    let factory: any StreamProtocolFactory
-    private var listeners = 0
-
-    package init(_ factory: any StreamProtocolFactory) { self.factory = factory }
-
-    func listenerStarted() {
-        listeners += 1
-        if listeners == 1 { factory.startFactory() }
-    }
-
-    func listenerStopped() {
-        precondition(listeners > 0, "a listener stopped that never started")
-        listeners -= 1
-        if listeners == 0 { factory.stopFactory() }
-    }
-}
-
 /// A listening socket for a reactor to accept from.
 package struct ListeningSocket {
     package let handle: SocketHandle

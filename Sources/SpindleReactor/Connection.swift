@@ -68,8 +68,9 @@ final class Connection: StreamTransport {
         peerAddress = peer
         token = reactor.table.nextToken
         connectionNumber = reactor.nextConnectionNumber()
-        unsafe uncheckedState = ConnectionState(phase)
-        if peer.isUnix { unsafe uncheckedState.flags.insert(.mayBePassed) }
+        var state = ConnectionState(phase)
+        if peer.isUnix { state.flags.insert(.mayBePassed) }
+        unsafe uncheckedState = state
         lastActivity = reactor.now.nanoseconds
         idleTimeout = reactor.defaultIdleTimeout
     }

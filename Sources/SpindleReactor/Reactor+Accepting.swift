@@ -20,7 +20,7 @@ extension Reactor {
         )
         try driver.watch(listener: socket.handle, token: acceptor.token, isShared: socket.isShared)
         acceptors.append(acceptor)
-        use.listenerStarted()
+        use.begin()
         balance?.setListening(true, index)
     }
 
@@ -46,7 +46,7 @@ extension Reactor {
             _ = wheel.cancel(acceptor.restTimer)
             acceptors[acceptor.token.listenerIndex!] = nil
             driver.close(listener: acceptor.handle)
-            acceptor.use.listenerStopped()
+            acceptor.use.end()
         }
     }
 

@@ -62,6 +62,8 @@ public final class Reactor {
     var acceptors: [Acceptor?] = []
     /// Connections of this side that are being made and may have several addresses.
     var attempts: [ConnectAttempt] = []
+    /// The factories that somebody uses.
+    var factoryUses: [FactoryUse] = []
     /// Descriptors of others that are waited for: few, so they are looked for one by one.
     var watches: ContiguousArray<DescriptorWatch> = []
     var watchCount: UInt32 = 0

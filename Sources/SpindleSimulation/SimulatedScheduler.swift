@@ -105,7 +105,7 @@ public final class SimulatedScheduler {
         }
         for (reactor, socket) in zip(reactors, sockets) {
             _ = try drivers.listen(socket, backlog: backlog)
-            let use = FactoryUse(makeFactory(reactor.index))
+            let use = reactor.use(of: makeFactory(reactor.index))
             try perform(on: reactor) { () throws(Errno) in
                 try reactor.listen(on: ListeningSocket(socket, address: bound), use: use, listenerID: listenerCount)
             }

@@ -40,7 +40,10 @@ import Testing
         #expect(RateLimit(bytesPerSecond: 1_000_000_000, burstBytes: 7).quantumBytes == 7)
     }
 
-    @Test("in no span do more pass than the burst and the rate allow, whatever is given back", arguments: 0..<40 as Range<UInt64>)
+    @Test(
+        "in no span do more pass than the burst and the rate allow, whatever is given back",
+        arguments: 0..<40 as Range<UInt64>
+    )
     func bound(seed: UInt64) {
         var random = SplitMix(state: seed)
         let rate = [1, 999, 1_000_000, 10_000_000_000][Int(seed % 4)]
@@ -80,7 +83,9 @@ import Testing
             return await group.reduce(MonotonicInstant(nanoseconds: 0)) { max($0, $1) }
         }
         // 400,000 bytes less a burst, at a byte each microsecond.
-        #expect(last == MonotonicInstant(nanoseconds: 399_000_000) || last == MonotonicInstant(nanoseconds: 399_000_005))
+        #expect(
+            last == MonotonicInstant(nanoseconds: 399_000_000) || last == MonotonicInstant(nanoseconds: 399_000_005)
+        )
     }
 
     @Test("years of uptime at the highest rate are no overflow")

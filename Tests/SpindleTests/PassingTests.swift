@@ -75,7 +75,9 @@ extension EngineTests {
         // MARK: Sending and taking
 
         /// What a blocking peer receives: bytes and descriptors, until the end.
-        private static func receiveAll(over socket: StreamSocket) -> (bytes: [UInt8], passed: [(at: Int, PassedDescriptor)]) {
+        private static func receiveAll(over socket: StreamSocket) -> (
+            bytes: [UInt8], passed: [(at: Int, PassedDescriptor)]
+        ) {
             var (bytes, passed): ([UInt8], [(at: Int, PassedDescriptor)]) = ([], [])
             var buffer = [UInt8](repeating: 0, count: 65_536)
             while true {
@@ -117,7 +119,10 @@ extension EngineTests {
             }
         }
 
-        @Test("descriptors arrive with their bytes, however much waits before and between them", arguments: [10, 400_000])
+        @Test(
+            "descriptors arrive with their bytes, however much waits before and between them",
+            arguments: [10, 400_000]
+        )
         func sent(size: Int) async throws {
             let server = try engine(reactors: 1) { $0.limits.writeLimitBytes = 8 << 20 }
             let name = Passing.name("sent")
@@ -152,7 +157,10 @@ extension EngineTests {
             let nines = [UInt8](repeating: 9, count: size)
             #expect(bytes == [UInt8](repeating: 1, count: size) + [2] + nines + [3] + nines + [4] + nines)
             #expect(passed.count == 6)
-            #expect(passed.indices.filter { $0 % 2 == 0 }.map { Passing.identity(of: passed[$0].1.rawValue) } == identities.values)
+            #expect(
+                passed.indices.filter { $0 % 2 == 0 }.map { Passing.identity(of: passed[$0].1.rawValue) }
+                    == identities.values
+            )
             // Each is there when its byte is.
             for (index, entry) in passed.enumerated() { #expect(entry.at >= (size + 1) * (index / 2 + 1)) }
             peer.close()
@@ -265,7 +273,9 @@ extension EngineTests {
                     let here = Reactor.current?.index ?? 0
                     transport.handOff(to: server.reactors[1 - here]) { transport in
                         #expect(transport.passedDescriptorLimit == 2)
-                        for passed in transport.takePassedDescriptors() { log.add(Passing.identity(of: passed.rawValue)) }
+                        for passed in transport.takePassedDescriptors() {
+                            log.add(Passing.identity(of: passed.rawValue))
+                        }
                         transport.loseWriteConnection()
                         return Taking(transport, limit: 2, log, ended)
                     }
@@ -275,7 +285,10 @@ extension EngineTests {
             let peer = try Passing.connect(to: name)
             Passing.send("x", passing: [given.reading], over: peer)
             let (bytes, passed) = Passing.receiveAll(over: peer)
-            #expect(bytes == [7] && passed.map { Passing.identity(of: $0.1.rawValue) } == [Passing.identity(of: sent.reading)])
+            #expect(
+                bytes == [7]
+                    && passed.map { Passing.identity(of: $0.1.rawValue) } == [Passing.identity(of: sent.reading)]
+            )
             peer.close()
             await ended.wait()
             #expect(log.values == [Passing.identity(of: given.reading), "done"])

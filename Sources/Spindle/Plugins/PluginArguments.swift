@@ -67,6 +67,18 @@ public struct PluginArguments: Sendable {
         return number
     }
 
+    /// A size in bytes, as 512, 64KiB or 1MiB; nil when it was not given.
+    public mutating func takeBytes(_ key: String, in range: ClosedRange<Int>) throws(PluginError) -> Int? {
+        guard let text = take(key) else { return nil }
+        guard let bytes = ByteSize.parse(text), range.contains(bytes) else {
+            throw PluginError(
+                "\(name): \(key)=\(text) is not allowed; allowed is a size from \(ByteSize.text(range.lowerBound)) to "
+                    + "\(ByteSize.text(range.upperBound)), as 64KiB"
+            )
+        }
+        return bytes
+    }
+
     /// Refuses what nobody took.
     func finish() throws(PluginError) {
         guard let left = values.first else { return }

@@ -98,16 +98,15 @@ public final class Framing<Format: FrameFormat> {
         failed: (FramingError) throws(Failure) -> Void,
         unread: (Span<UInt8>) -> Void
     ) throws(Failure) {
-        var start = 0
-        while start < bytes.count {
+        var rest = bytes
+        while !rest.isEmpty {
             let goesOn: Bool
+            let used: Int
             if mode == .first {
-                // In range: it is the loop's condition.
-                let rest = unsafe bytes.extracting(unchecked: Range(uncheckedBounds: (start, bytes.count)))
                 switch format.scan(rest, scanned: 0) {
                 case .frame(let first, let end, let next):
                     let contents = rest.extracting(first..<end)
-                    start = start &+ next
+                    used = next
                     goesOn = try frame(contents)
                 case .incomplete(let scanned, let need): return keep(rest, scanned, need)
                 case .failed(let error):
@@ -115,9 +114,10 @@ public final class Framing<Format: FrameFormat> {
                     return try failed(error)
                 }
             } else {
-                (start, goesOn) = try takeSpecially(bytes, start, frame, raw, failed)
+                (used, goesOn) = try takeSpecially(rest, frame, raw, failed)
             }
-            if !goesOn { return unread(bytes.extracting(droppingFirst: start)) }
+            rest = rest.extracting(droppingFirst: used)
+            if !goesOn { return unread(rest) }
         }
     }
 
@@ -126,32 +126,31 @@ public final class Framing<Format: FrameFormat> {
     @inline(never)
     func takeSpecially<Failure: Error>(
         _ bytes: Span<UInt8>,
-        _ start: Int,
         _ frame: (Span<UInt8>) throws(Failure) -> Bool,
         _ raw: (Span<UInt8>) throws(Failure) -> Bool,
         _ failed: (FramingError) throws(Failure) -> Void
-    ) throws(Failure) -> (next: Int, goesOn: Bool) {
+    ) throws(Failure) -> (used: Int, goesOn: Bool) {
         switch mode {
         case .failed: return (bytes.count, true)
         case .raw:
-            let count = min(rawLeft, bytes.count - start)
+            let count = min(rawLeft, bytes.count)
             if rawLeft != .max { rawLeft -= count }
             if rawLeft == 0 { endRaw() }
             unreadRaw = 0
-            let goesOn = try raw(bytes.extracting(start..<start + count))
+            let goesOn = try raw(bytes.extracting(first: count))
             precondition(unreadRaw <= count, "\(unreadRaw) of \(count) raw bytes unread")
-            return (start + count - unreadRaw, goesOn)
+            return (count - unreadRaw, goesOn)
         case .first, .pending: break
         }
-        let added = addNeeded(bytes.extracting(droppingFirst: start))
+        let added = addNeeded(bytes)
         switch format.scan(pending.span, scanned: scanned) {
         case .frame(let first, let end, let next):
             let kept = takePending()
             precondition(kept.count - next < added, "a frame that was complete before its last bytes came")
-            return (start + added - (kept.count - next), try frame(kept.span.extracting(first..<end)))
+            return (added - (kept.count - next), try frame(kept.span.extracting(first..<end)))
         case .incomplete(let scanned, let need):
             (self.scanned, self.need) = (scanned, need)
-            return (start + added, true)
+            return (added, true)
         case .failed(let error):
             _ = takePending()
             mode = .failed

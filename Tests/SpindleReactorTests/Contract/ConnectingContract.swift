@@ -151,5 +151,51 @@ extension Contract {
                 #expect(attempts == 100, "each attempt failed at once, with an answer")
             }
         }
+
+        @Test(
+            "C38: a client's factory starts with its first connection and stops with its last, beside listeners",
+            arguments: DriverKind.allCases
+        )
+        func factory(kind: DriverKind) throws {
+            try withBench(kind) { bench in
+                final class Counting: StreamProtocolFactory {
+                    let bench: ContractBench
+                    var events: [String] = []
+                    init(_ bench: ContractBench) { self.bench = bench }
+                    func startFactory() { events.append("start") }
+                    func stopFactory() { events.append("stop") }
+                    func buildProtocol(for transport: any StreamTransport) throws -> (any StreamProtocol)? {
+                        try bench.makeProtocol(transport) { [self] _, callback in
+                            if callback == .lost { events.append("protocol lost") }
+                        }
+                    }
+                }
+                let factory = Counting(bench)
+                let address = try bench.listen()
+                func connect(_ target: SocketAddress) {
+                    bench.reactor.connect(to: .address(target), factory: factory) { _ in
+                        factory.events.append("lost")
+                    } completion: { result in
+                        if case .failure = result { factory.events.append("failed") }
+                    }
+                }
+                connect(address)
+                connect(address)
+                #expect(factory.events == ["start"])
+                bench.turn("all four ends stand") { bench.protocols.count == 4 }
+                let mine = bench.protocols.filter { $0.transport.peerAddress == address }
+                #expect(mine.count == 2)
+                mine[0].transport.loseConnection()
+                bench.turn("one has ended") { factory.events == ["start", "protocol lost", "lost"] }
+                // A listener uses the same object: it goes on.
+                try bench.listen(factory: factory)
+                mine[1].transport.abortConnection()
+                bench.turn("both have ended") { factory.events.count == 5 }
+                bench.reactor.stopListening()
+                #expect(factory.events.suffix(3) == ["protocol lost", "lost", "stop"])
+                connect(address)
+                bench.turn("it has failed") { factory.events.suffix(3) == ["start", "failed", "stop"] }
+            }
+        }
     }
 }

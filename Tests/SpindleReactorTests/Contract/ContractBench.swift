@@ -127,7 +127,7 @@ final class ContractBench {
         _ = try provider.listen(socket, backlog: backlog)
         try reactor.listen(
             on: ListeningSocket(socket, address: bound, keeper: listening.keeper),
-            use: FactoryUse(factory),
+            use: reactor.use(of: factory),
             listenerID: nextListenerID
         )
         nextListenerID += 1

@@ -88,7 +88,9 @@ extension Contract {
             try withBench(kind) { bench in
                 let limit = RateLimit(bytesPerSecond: 1_000_000)
                 let (client, _) = try bench.pair { proto, callback in
-                    if callback == .made { (proto.transport.readLimits, proto.transport.writeLimits) = ([limit], [limit]) }
+                    if callback == .made {
+                        (proto.transport.readLimits, proto.transport.writeLimits) = ([limit], [limit])
+                    }
                     if callback == .data { proto.transport.write("answer") }
                 }
                 let before = (bench.counter(.receives), bench.counter(.sends))
@@ -140,7 +142,10 @@ extension Contract {
             }
         }
 
-        @Test("a limit that is lifted, or set anew, lets go on at once what waited for it", arguments: DriverKind.allCases)
+        @Test(
+            "a limit that is lifted, or set anew, lets go on at once what waited for it",
+            arguments: DriverKind.allCases
+        )
         func lifted(kind: DriverKind) throws {
             try withBench(kind) { bench in
                 let (client, proto) = try bench.pair { proto, callback in
