@@ -93,9 +93,9 @@ sim: setup ## Hunt for violations in simulated runs: make sim SEED=0 REACTORS=64
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 asan: setup ## Parsers, buffers, rings and the contract under AddressSanitizer
-	SPINDLE_ENGINE_ONLY=1 ASAN_OPTIONS=detect_leaks=0 swift test --no-parallel --sanitize=address \
+	SPINDLE_ENGINE_ONLY=1 SPINDLE_CONTRACT=1 ASAN_OPTIONS=detect_leaks=0 swift test --no-parallel --sanitize=address \
 		--build-path .build/asan \
-		--filter 'SpindleCoreTests|SpindleSystemTests|SpindleTopologyTests|SpindleReactorTests|EngineOption|PluginTests|ProxyTests|FramedProtocol|Forwarder|FrameReader|Adopting|UnixSockets'
+		--filter 'SpindleCoreTests|SpindleSystemTests|SpindleTopologyTests|SpindleReactorTests|EngineOption|PluginTests|ProxyTests|FramedProtocol|Forwarder|FrameReader|Adopting|UnixSockets|Passing'
 
 # For each parser so many seconds.
 FUZZ_SECONDS ?= 20
