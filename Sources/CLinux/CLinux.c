@@ -243,28 +243,6 @@ int cl_peer_credentials(int fd, uint32_t numbers[3]) {
 
 int cl_shutdown_writes(int fd) { return RESULT(shutdown(fd, SHUT_WR)); }
 
-static int option_name(int option, int *level) {
-    static const int names[] = {SO_REUSEADDR, SO_REUSEPORT, SO_OOBINLINE, SO_KEEPALIVE, TCP_NODELAY,
-                                IPV6_V6ONLY,  SO_BUSY_POLL, SO_SNDBUF,    SO_RCVBUF,    SO_ERROR,
-                                IP_BIND_ADDRESS_NO_PORT};
-    *level = option == CL_NODELAY                ? IPPROTO_TCP
-             : option == CL_V6ONLY               ? IPPROTO_IPV6
-             : option == CL_BIND_ADDRESS_NO_PORT ? IPPROTO_IP
-                                                 : SOL_SOCKET;
-    return names[option];
-}
-
-int cl_set_option(int fd, int option, int value) {
-    int level, name = option_name(option, &level);
-    return RESULT(setsockopt(fd, level, name, &value, sizeof value));
-}
-
-int cl_get_option(int fd, int option) {
-    int level, name = option_name(option, &level), value = 0;
-    socklen_t length = sizeof value;
-    return getsockopt(fd, level, name, &value, &length) < 0 ? -errno : value;
-}
-
 int cl_reset_on_close(int fd) {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     return RESULT(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));

@@ -73,6 +73,7 @@ extension Engine {
             options.busyPollMicroseconds = Int(configuration.busyPoll.clampedNanoseconds / 1000)
         }
         var handles: [SocketHandle] = []
+        var refused: SocketOptionName?
         do throws(Errno) {
             let first = try drivers.bind(address, options)
             handles.append(first.socket)
@@ -83,6 +84,7 @@ extension Engine {
                         ? drivers.duplicate(first.socket) : drivers.bind(first.address, options).socket
                 )
             }
+            for handle in handles { try set(options.settings, on: handle, &refused) }
             // All are bound before the first one listens: connections that came earlier would go to too few.
             var granted = configuration.backlog
             for handle in handles { granted = min(granted, try drivers.listen(handle, backlog: configuration.backlog)) }
@@ -96,8 +98,20 @@ extension Engine {
             )
         } catch {
             handles.forEach(drivers.close)
-            throw ListenError(address: address, errno: error)
+            throw ListenError(address: address, errno: error, option: refused)
         }
+    }
+
+    private func set(
+        _ settings: [SocketSetting],
+        on socket: SocketHandle,
+        _ refused: inout SocketOptionName?
+    ) throws(Errno) {
+        for setting in settings {
+            refused = setting.name
+            try drivers.set(setting.name, setting.rawValue, on: socket)
+        }
+        refused = nil
     }
 
     private func reportClampedBacklog(_ granted: Int) {

@@ -8,9 +8,19 @@ public struct ListenError: Error, CustomStringConvertible, Equatable {
     public let address: SocketAddress
     /// The kernel's reason.
     public let errno: Errno
+    /// The option of the socket that was refused; nil when it was something else.
+    public let option: SocketOptionName?
+
+    /// For endpoints of your own.
+    public init(address: SocketAddress, errno: Errno, option: SocketOptionName? = nil) {
+        self.address = address
+        self.errno = errno
+        self.option = option
+    }
 
     /// The address, the reason, and what to do about it.
     public var description: String {
+        if let option { return "cannot listen on \(address): \(SocketOptionError(option, errno))" }
         let advice =
             switch errno {
             case .addressInUse where address.isUnix: "; another program listens there (ss -lxp)"

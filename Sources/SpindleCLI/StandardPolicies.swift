@@ -69,8 +69,8 @@ struct StandardPolicies: Plugin {
     private static func throttle(
         _ arguments: inout PluginArguments
     ) throws -> @Sendable (@escaping StreamBuilder) -> StreamBuilder {
-        let burst = try arguments.takeBytes("burst", in: 1...(1 << 40))
-        let totalBurst = try arguments.takeBytes("total-burst", in: 1...(1 << 40))
+        let burst = try arguments.takeBytes("burst", in: RateLimit.allowedBursts)
+        let totalBurst = try arguments.takeBytes("total-burst", in: RateLimit.allowedBursts)
         func rate(_ key: String, _ burst: Int?) throws -> Throttle.Rate? {
             try arguments.takeBytes(key, in: RateLimit.allowedRates).map {
                 .init(bytesPerSecond: $0, burstBytes: burst)
@@ -80,6 +80,12 @@ struct StandardPolicies: Plugin {
         let (totalRead, totalWrite) = (try rate("total-read", totalBurst), try rate("total-write", totalBurst))
         guard read != nil || write != nil || totalRead != nil || totalWrite != nil else {
             throw PluginError("throttle needs read, write, total-read or total-write, as throttle:write=1MiB")
+        }
+        guard burst == nil || read != nil || write != nil else {
+            throw PluginError("throttle: burst is of read and write, and neither is given")
+        }
+        guard totalBurst == nil || totalRead != nil || totalWrite != nil else {
+            throw PluginError("throttle: total-burst is of total-read and total-write, and neither is given")
         }
         let throttle = Throttle(read: read, write: write, totalRead: totalRead, totalWrite: totalWrite)
         return { build in throttle.guarding(build) }

@@ -42,6 +42,7 @@ extension DisconnectReason: CustomStringConvertible {
         case .lost(let errno): "lost: \(errno)"
         case .aborted: "aborted by this side"
         case .failed(let error as PassingError): "\(error)"
+        case .failed(let error as SocketOptionError): "\(error)"
         case .failed(let error): "a callback threw \(error)"
         case .writeLimitExceeded: "the limit on unsent bytes was exceeded"
         case .timedOut(let kind): "timed out (\(kind.rawValue))"

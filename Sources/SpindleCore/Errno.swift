@@ -53,6 +53,8 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
     public static var notSocket: Errno { Errno(rawValue: 88) }
     /// The option or operation is not supported (EOPNOTSUPP).
     public static var notSupported: Errno { Errno(rawValue: 95) }
+    /// The socket has no such option (ENOPROTOOPT).
+    public static var noProtocolOption: Errno { Errno(rawValue: 92) }
     /// The address is in use.
     public static var addressInUse: Errno { Errno(rawValue: 98) }
     /// The address does not belong to this machine.
@@ -87,7 +89,7 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
         32: ("EPIPE", "the peer no longer reads"), 36: ("ENAMETOOLONG", "the name is too long"),
         38: ("ENOSYS", "the kernel has no such call"),
         71: ("EPROTO", "protocol error"), 88: ("ENOTSOCK", "not a socket"),
-        95: ("EOPNOTSUPP", "not supported"),
+        92: ("ENOPROTOOPT", "the socket has no such option"), 95: ("EOPNOTSUPP", "not supported"),
         98: ("EADDRINUSE", "address in use"), 99: ("EADDRNOTAVAIL", "not an address of this machine"),
         97: ("EAFNOSUPPORT", "address family not supported"), 101: ("ENETUNREACH", "network unreachable"),
         103: ("ECONNABORTED", "connection aborted"), 104: ("ECONNRESET", "connection reset by the peer"),

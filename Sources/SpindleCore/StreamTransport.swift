@@ -29,14 +29,13 @@ public protocol StreamTransport: AnyObject {
     /// Sends the chunk without copying it if it has to wait.
     func write(_ chunk: ByteChunk)
 
-    /// Sends `bytes`, and with the first of them descriptors: the peer gets numbers of its own for the same open files.
-    /// Over Unix sockets only. SCM_RIGHTS, unix(7).
+    /// Has descriptors go with the first byte that is written next: the peer gets numbers of its own for the same open
+    /// files. Over Unix sockets only. SCM_RIGHTS, unix(7).
     ///
-    /// - Parameters:
-    ///   - bytes: At least one.
-    ///   - descriptors: At most 253, open. The caller closes them, now or later: what is sent are duplicates.
-    /// - Throws: `PassingError`; nothing is sent then.
-    func write(_ bytes: Span<UInt8>, passing descriptors: [Int32]) throws(PassingError)
+    /// - Parameter descriptors: Open; at most 253 for one byte, and 1,024 that wait. The caller closes them, now or
+    ///   later: what is sent are duplicates.
+    /// - Throws: `PassingError`; none of them is sent then.
+    func pass(_ descriptors: [Int32]) throws(PassingError)
 
     /// So many descriptors of the peer's may have come without having been taken; 0, as at first, lets the kernel close
     /// what comes. Of a peer that passes more the connection ends with `.failed(PassingError.lost)`. Of a Unix socket
@@ -104,14 +103,26 @@ public protocol StreamTransport: AnyObject {
     /// for a peer that doesn't read runs while they make it wait.
     var writeLimits: [RateLimit] { get set }
 
-    /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).
-    var noDelay: Bool { get set }
+    /// Sets an option of the socket; `set(_:to:)` with types.
+    func apply(_ setting: SocketSetting) throws(SocketOptionError)
 
-    /// SO_KEEPALIVE: true probes a silent peer. Off by default. socket(7).
-    var keepAlive: Bool { get set }
+    /// An option's value as the kernel has it; `value(of:)` with types.
+    func rawValue(of option: SocketOptionName) throws(SocketOptionError) -> Int32
 }
 
 extension StreamTransport {
+    /// Sends `bytes`, and descriptors with the first of them, as `pass` does.
+    ///
+    /// - Parameters:
+    ///   - bytes: At least one.
+    ///   - descriptors: As of `pass`.
+    /// - Throws: `PassingError`; nothing is sent then.
+    public func write(_ bytes: Span<UInt8>, passing descriptors: [Int32]) throws(PassingError) {
+        guard !bytes.isEmpty else { throw .noBytes }
+        try pass(descriptors)
+        write(bytes)
+    }
+
     /// Sends the bytes of an array.
     public func write(_ bytes: [UInt8]) { write(bytes.span) }
 

@@ -61,10 +61,8 @@ extension StreamWrapper {
     public func write(_ bytes: Span<UInt8>) { transport.write(bytes) }
     /// As `write` of a span: a wrapper that changes what goes out has to change one of them only.
     public func write(_ chunk: ByteChunk) { write(chunk.bytes) }
-    /// Handed on.
-    public func write(_ bytes: Span<UInt8>, passing descriptors: [Int32]) throws(PassingError) {
-        try transport.write(bytes, passing: descriptors)
-    }
+    /// Handed on: they go with whatever this wrapper makes of what is written next.
+    public func pass(_ descriptors: [Int32]) throws(PassingError) { try transport.pass(descriptors) }
     /// Of the connection.
     public var passedDescriptorLimit: Int {
         get { transport.passedDescriptorLimit }
@@ -109,13 +107,9 @@ extension StreamWrapper {
     /// Handed on.
     public func hold(_ object: any AnyObject & Sendable) { transport.hold(object) }
     /// Of the connection.
-    public var noDelay: Bool {
-        get { transport.noDelay }
-        set { transport.noDelay = newValue }
-    }
+    public func apply(_ setting: SocketSetting) throws(SocketOptionError) { try transport.apply(setting) }
     /// Of the connection.
-    public var keepAlive: Bool {
-        get { transport.keepAlive }
-        set { transport.keepAlive = newValue }
+    public func rawValue(of option: SocketOptionName) throws(SocketOptionError) -> Int32 {
+        try transport.rawValue(of: option)
     }
 }

@@ -14,7 +14,7 @@ extension Connection {
     @inline(never)
     private func writeTheLongWay(_ bytes: Span<UInt8>) {
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
-        guard queue.isEmpty, !state.flags.contains(.outputPaced) else { return enqueue(bytes) }
+        guard queue.isEmpty, !state.flags.contains(.outputQueued) else { return enqueue(bytes) }
         if reactor.corked == token {
             if reactor.cork.append(bytes) { return }
         } else if bytes.count < reactor.configuration.corkBytes || state.flags.contains(.outputBlocked) {
@@ -28,7 +28,7 @@ extension Connection {
         reactor.preconditionCurrent()
         guard !chunk.isEmpty else { return }
         guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
-        if reactor.corked == token, queue.isEmpty, !state.flags.contains(.outputPaced),
+        if reactor.corked == token, queue.isEmpty, !state.flags.contains(.outputQueued),
             reactor.cork.append(chunk.bytes)
         {
             return
@@ -122,7 +122,7 @@ extension Connection {
     private func sendFailed(_ errno: Errno) {
         // It may be another connection's, whose callback writes to this one.
         if reactor.corked == token { reactor.cork.removeAll() }
-        guard state.mayRead else { return reactor.end(self, brokenBy: errno) }
+        guard state.willRead else { return reactor.end(self, brokenBy: errno) }
         if sendError == nil { sendError = errno }
         reactor.dropOutput(of: self)
         state.outputBroke()

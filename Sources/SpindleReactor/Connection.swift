@@ -174,25 +174,20 @@ final class Connection: StreamTransport {
         return previous
     }
 
-    var noDelay: Bool {
-        get { option(.noDelay) }
-        set { setOption(.noDelay, newValue) }
-    }
-
-    var keepAlive: Bool {
-        get { option(.keepAlive) }
-        set { setOption(.keepAlive, newValue) }
-    }
-
-    private func option(_ option: ConnectionOption) -> Bool {
+    func apply(_ setting: SocketSetting) throws(SocketOptionError) {
         reactor.preconditionCurrent()
-        return state.phase != .closed && reactor.driver.value(of: option, on: handle)
+        // The descriptor's number may be another's by now.
+        guard state.phase != .closed else { throw SocketOptionError(setting.name, .badDescriptor) }
+        do throws(Errno) { try reactor.driver.set(setting.name, setting.rawValue, on: handle) } catch {
+            throw SocketOptionError(setting.name, error)
+        }
     }
 
-    private func setOption(_ option: ConnectionOption, _ value: Bool) {
+    func rawValue(of option: SocketOptionName) throws(SocketOptionError) -> Int32 {
         reactor.preconditionCurrent()
-        guard state.phase != .closed else { return }
-        // A socket that the peer has reset refuses (EINVAL); its end is on the way as an event.
-        _ = reactor.driver.set(option, value, on: handle)
+        guard state.phase != .closed else { throw SocketOptionError(option, .badDescriptor) }
+        do throws(Errno) { return try reactor.driver.value(of: option, on: handle) } catch {
+            throw SocketOptionError(option, error)
+        }
     }
 }

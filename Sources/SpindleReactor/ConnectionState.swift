@@ -68,8 +68,8 @@ struct ConnectionState {
         static let inputPaced = Flags(rawValue: 1 << 19)
         /// Reading waits until the rate allows more.
         static let inputHeld = Flags(rawValue: 1 << 20)
-        /// Writing is limited to a rate.
-        static let outputPaced = Flags(rawValue: 1 << 21)
+        /// What is written goes by way of the queue: writing is limited to a rate, or descriptors go along.
+        static let outputQueued = Flags(rawValue: 1 << 21)
 
         /// With none of these, what came in is asked for and delivered.
         static let uncommonInput: Flags = [.pulled, .inputKept, .inputPaced]
@@ -80,7 +80,7 @@ struct ConnectionState {
         /// With none of these, bytes that come in go to the protocol and what it writes to the socket: every echo.
         static let special: Flags = [
             .pausedByProtocol, .pausedByWatermark, .inputIsFinal, .inputEnded, .inputHasUrgent,
-            .outputBlocked, .outputWaited, .aboveWatermark, .outputEnding, .outputBroken, .inputHeld, .outputPaced,
+            .outputBlocked, .outputWaited, .aboveWatermark, .outputEnding, .outputBroken, .inputHeld, .outputQueued,
         ]
     }
 
@@ -109,6 +109,11 @@ struct ConnectionState {
     /// True while bytes may be handed to the protocol.
     var mayRead: Bool {
         phase == .open && flags.isDisjoint(with: [.pausedByProtocol, .pausedByWatermark, .inputEnded, .inputHeld])
+    }
+
+    /// True while reading goes on by itself, though it may wait for a limit.
+    var willRead: Bool {
+        phase == .open && flags.isDisjoint(with: [.pausedByProtocol, .pausedByWatermark, .inputEnded])
     }
 
     /// True for almost every event: `mayRead` and `acceptsWrites`, nothing is unsent, and `nextAction` is `.nothing`.

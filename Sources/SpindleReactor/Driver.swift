@@ -88,6 +88,21 @@ public enum SendOutcome: Equatable {
     case failed(Errno)
 }
 
+/// Why a connection can't even be begun.
+public enum ConnectRefusal: Error, Equatable {
+    /// What socket(2), bind(2) or connect(2) say.
+    case system(Errno)
+    /// One of the options is refused.
+    case option(SocketOptionError)
+
+    var reason: DisconnectReason {
+        switch self {
+        case .system(let errno): .lost(errno)
+        case .option(let error): .failed(error)
+        }
+    }
+}
+
 /// What asking for a connection gave.
 public enum AcceptOutcome {
     /// A connection and its peer.
@@ -148,7 +163,13 @@ public protocol Driver: AnyObject {
     func release(_ connection: SocketHandle) -> TravellingSocket
 
     /// Begins a connection to `address`; writability or an error follows as an event once it is watched.
-    func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle
+    ///
+    /// - Parameter settings: Set before it begins.
+    func connect(
+        to address: SocketAddress,
+        from local: SocketAddress?,
+        settings: [SocketSetting]
+    ) throws(ConnectRefusal) -> SocketHandle
 
     /// Takes a connected stream socket that somebody else has opened: the driver's own number for it, which is
     /// closed when nobody takes it, and its peer.
@@ -203,18 +224,10 @@ public protocol Driver: AnyObject {
     /// Who opened the other end of a Unix socket.
     func peerCredentials(of connection: SocketHandle) -> PeerCredentials?
 
-    /// TCP_NODELAY and SO_KEEPALIVE, where the driver has them. False when the socket refuses.
-    func set(_ option: ConnectionOption, _ value: Bool, on connection: SocketHandle) -> Bool
+    /// Sets an option of any socket of this driver.
+    func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno)
     /// The option's present value.
-    func value(of option: ConnectionOption, on connection: SocketHandle) -> Bool
-}
-
-/// The options of a connection that are on or off. tcp(7), socket(7).
-public enum ConnectionOption: Sendable {
-    /// TCP_NODELAY.
-    case noDelay
-    /// SO_KEEPALIVE.
-    case keepAlive
+    func value(of option: SocketOptionName, on socket: SocketHandle) throws(Errno) -> Int32
 }
 
 /// How a listening socket is made.
@@ -229,8 +242,10 @@ public struct ListenOptions: Sendable, Equatable {
     public var interface: String?
     /// The permissions of a Unix socket's file, as 0o660; nil leaves them to the umask.
     public var unixMode: UInt32?
-    /// SO_BUSY_POLL in microseconds; nil leaves it alone.
+    /// SO_BUSY_POLL in microseconds; nil leaves it alone. A refusal is none here.
     public var busyPollMicroseconds: Int?
+    /// Options of the listening sockets, set before they listen; connections have most of them from there.
+    public var settings: [SocketSetting] = []
 
     /// The defaults above.
     public init() {}
@@ -293,6 +308,9 @@ public protocol DriverProvider: Sendable {
     /// Another number for the same socket, for a second reactor to accept from the same queue.
     func duplicate(_ socket: SocketHandle) throws(Errno) -> SocketHandle
 
+    /// Sets an option of a socket that no driver has taken over.
+    func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno)
+
     /// Lets connections queue up on the socket.
     ///
     /// - Returns: The backlog in force, which the kernel may have clamped.
@@ -306,6 +324,10 @@ public protocol DriverProvider: Sendable {
 }
 
 extension DriverProvider {
+    /// EOPNOTSUPP: for providers whose sockets have no options.
+    public func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno) {
+        throw .notSupported
+    }
     /// Refused: for providers without a kernel.
     public func adopt(listener descriptor: Int32) throws(AdoptError) -> BoundSocket {
         throw AdoptError(descriptor: descriptor, reason: "these drivers have no kernel")

@@ -96,18 +96,35 @@ internal import SpindleSystem
         }
     }
 
-    package func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle {
+    package func connect(
+        to address: SocketAddress,
+        from local: SocketAddress?,
+        settings: [SocketSetting]
+    ) throws(ConnectRefusal) -> SocketHandle {
+        let socket: StreamSocket
+        do throws(Errno) { socket = try EpollDriver.open(for: address, from: local) } catch { throw .system(error) }
+        do throws(SocketOptionError) { try socket.apply(settings) } catch {
+            socket.close()
+            throw .option(error)
+        }
+        do throws(Errno) { try socket.connect(to: address) } catch {
+            socket.close()
+            throw .system(error)
+        }
+        return SocketHandle(rawValue: socket.descriptor)
+    }
+
+    private static func open(for address: SocketAddress, from local: SocketAddress?) throws(Errno) -> StreamSocket {
         let socket = try StreamSocket.open(for: address)
         do throws(Errno) {
-            try EpollDriver.prepare(socket, address)
+            try prepare(socket, address)
             if let local {
                 try socket.set(.reuseAddress, 1)
                 // Or one source address would have 28,000 ports for all destinations together.
                 if local.port == 0 { try? socket.set(.bindAddressNoPort, 1) }
                 try socket.bind(to: local)
             }
-            try socket.connect(to: address)
-            return SocketHandle(rawValue: socket.descriptor)
+            return socket
         } catch {
             socket.close()
             throw error
@@ -211,26 +228,17 @@ internal import SpindleSystem
 
     package func peerCredentials(of connection: SocketHandle) -> PeerCredentials? { connection.socket.peerCredentials }
 
-    package func set(_ option: ConnectionOption, _ value: Bool, on connection: SocketHandle) -> Bool {
-        (try? connection.socket.set(option.socketOption, value ? 1 : 0)) != nil
+    package func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno) {
+        try socket.socket.set(option, value)
     }
 
-    package func value(of option: ConnectionOption, on connection: SocketHandle) -> Bool {
-        connection.socket.value(of: option.socketOption) != 0
+    package func value(of option: SocketOptionName, on socket: SocketHandle) throws(Errno) -> Int32 {
+        try socket.socket.value(of: option)
     }
 }
 
 extension SocketHandle {
     fileprivate var socket: StreamSocket { StreamSocket(descriptor: rawValue) }
-}
-
-extension ConnectionOption {
-    fileprivate var socketOption: StreamSocket.Option {
-        switch self {
-        case .noDelay: .noDelay
-        case .keepAlive: .keepAlive
-        }
-    }
 }
 
 extension Epoll.Interest {

@@ -80,6 +80,11 @@ public struct EpollDrivers: DriverProvider {
         SocketHandle(rawValue: try StreamSocket(descriptor: socket.rawValue).duplicate().descriptor)
     }
 
+    /// setsockopt(2).
+    public func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno) {
+        try StreamSocket(descriptor: socket.rawValue).set(option, value)
+    }
+
     /// listen(2). The kernel clamps `backlog` to net.core.somaxconn without a word.
     public func listen(_ socket: SocketHandle, backlog: Int) throws(Errno) -> Int {
         try StreamSocket(descriptor: socket.rawValue).listen(backlog: backlog)

@@ -6,17 +6,19 @@ public import SpindleCore
 package final class FactoryUse {
     let factory: any StreamProtocolFactory
     private var users = 0
-    private let ended: () -> Void
+    private unowned let reactor: Reactor
 
-    fileprivate init(_ factory: any StreamProtocolFactory, ended: @escaping () -> Void) {
+    fileprivate init(_ factory: any StreamProtocolFactory, on reactor: Reactor) {
         self.factory = factory
-        self.ended = ended
+        self.reactor = reactor
     }
 
     /// A listener, or a connection of this side, begins to use it.
     func begin() {
         users += 1
-        if users == 1 { factory.startFactory() }
+        guard users == 1 else { return }
+        reactor.factoryUses.append(self)
+        factory.startFactory()
     }
 
     /// One of them has ended.
@@ -24,7 +26,7 @@ package final class FactoryUse {
         precondition(users > 0, "a use ended that never began")
         users -= 1
         guard users == 0 else { return }
-        ended()
+        reactor.factoryUses.removeAll { $0 === self }
         factory.stopFactory()
     }
 }
@@ -32,10 +34,7 @@ package final class FactoryUse {
 extension Reactor {
     /// The use of a factory object on this reactor: one for all who use the same object.
     package func use(of factory: any StreamProtocolFactory) -> FactoryUse {
-        if let use = factoryUses.first(where: { $0.factory === factory }) { return use }
-        let use = FactoryUse(factory) { [unowned self] in factoryUses.removeAll { $0.factory === factory } }
-        factoryUses.append(use)
-        return use
+        factoryUses.first { $0.factory === factory } ?? FactoryUse(factory, on: self)
     }
 
     /// Opens a connection whose protocol a factory makes. The factory is started with the first listener or connection
@@ -58,14 +57,8 @@ extension Reactor {
         completion: @escaping (Result<any StreamProtocol, ConnectError>) -> Void = { _ in }
     ) -> ConnectAttempt {
         preconditionCurrent()
-        let use = use(of: factory)
-        use.begin()
-        return connect(to: target, options: options, factory.buildProtocol) { reason in
-            lost?(reason)
-            use.end()
-        } completion: { result in
-            completion(result)
-            if case .failure = result { use.end() }
-        }
+        let attempt = ConnectAttempt(target, options, on: self, factory.buildProtocol, lost, completion)
+        attempt.begin(using: use(of: factory))
+        return attempt
     }
 }

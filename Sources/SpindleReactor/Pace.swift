@@ -8,54 +8,65 @@ internal import SpindleCore
 /// from others while an own one makes it wait. What was reserved and did not move is given back.
 final class Pace {
     let limits: [RateLimit]
-    /// Bytes that the first so many limits have reserved.
+    /// What the first of them have granted, the same number of bytes each.
+    private var reservations: [RateLimit.Reservation] = []
     private var reserved = 0
-    private var stage = 0
+    /// Granted bytes are on their way: `used` follows.
+    private var isMoving = false
     /// Nanoseconds of the reactor's clock: when the last reservation can be used.
     private(set) var due: UInt64 = 0
-    /// The connection waits for that.
-    private(set) var isHeld = false
+    /// The connection waits for that since then; 0 when it does not.
+    private var heldSince: UInt64 = 0
+    var isHeld: Bool { heldSince > 0 }
+
+    /// A reservation that nobody has used so long after it was due is none any more: what many connections have kept
+    /// would pass at once. Nanoseconds.
+    private static var longestKept: UInt64 { 50_000_000 }
 
     init(_ limits: [RateLimit]) {
         precondition(!limits.isEmpty, "a pace without limits")
         self.limits = limits
     }
 
-    deinit { giveBack() }
-
     /// How many bytes may move now, 1 to `wanted`; 0 when nothing may before `due`. `used` has to follow otherwise.
     func grant(upTo wanted: Int, now: UInt64) -> Int {
-        guard due <= now else { return hold() }
-        isHeld = false
+        guard due <= now else { return hold(now) }
+        if now - due > Pace.longestKept { giveBack() }
         if reserved == 0 { reserved = limits.reduce(wanted) { min($0, $1.quantumBytes) } }
-        while stage < limits.count {
-            let instant = limits[stage].reserve(reserved, now: MonotonicInstant(nanoseconds: now))
-            stage += 1
-            guard instant.nanoseconds <= now else {
-                due = instant.nanoseconds
-                return hold()
-            }
+        while reservations.count < limits.count {
+            let limit = limits[reservations.count]
+            let reservation = limit.reserve(reserved, now: MonotonicInstant(nanoseconds: now))
+            reservations.append(reservation)
+            due = reservation.due.nanoseconds
+            guard due <= now else { return hold(now) }
         }
+        heldSince = 0
+        isMoving = true
         return min(reserved, wanted)
     }
 
-    private func hold() -> Int {
-        isHeld = true
+    private func hold(_ now: UInt64) -> Int {
+        if heldSince == 0 { heldSince = max(now, 1) }
         return 0
     }
 
-    /// `due` has come: whoever waits looks again.
-    func release() { isHeld = false }
-
-    /// So many bytes have moved.
-    func used(_ count: Int) {
-        assert(count <= reserved, "\(count) of \(reserved) bytes")
-        reserved -= count
-        giveBack()
+    /// The connection does not wait any more, or looks again.
+    ///
+    /// - Returns: How long it has waited, in nanoseconds.
+    func release(now: UInt64) -> UInt64 {
+        defer { heldSince = 0 }
+        return heldSince > 0 && heldSince < now ? now - heldSince : 0
     }
 
-    private func giveBack() {
-        for limit in limits.prefix(stage) { limit.giveBack(reserved) }
-        (reserved, stage, due) = (0, 0, 0)
+    /// What was reserved is not wanted any more.
+    func giveBack() { if !isMoving { used(0) } }
+
+    /// So many bytes have moved; what else was reserved is given back.
+    func used(_ count: Int) {
+        isMoving = false
+        assert(count <= reserved, "\(count) of \(reserved) bytes")
+        for (limit, reservation) in zip(limits, reservations) { limit.giveBack(reserved - count, of: reservation) }
+        reservations.removeAll(keepingCapacity: true)
+        (reserved, due) = (0, 0)
     }
 }

@@ -19,10 +19,24 @@ struct Passing: Sendable {
 
     var isEmpty: Bool { departing.isEmpty && limit == 0 && arrived.isEmpty }
 
+    /// So many may wait to be sent.
+    static var mostWaiting: Int { 1024 }
+
+    var isDeparting: Bool { !departing.isEmpty }
+
     /// Has descriptors go with the byte behind the `unsent` ones that wait.
-    mutating func depart(_ descriptors: [PassedDescriptor], behind unsent: Int) {
-        let earlier = departing.reduce(0) { $0 + $1.bytesBefore }
-        departing.append(Departing(bytesBefore: unsent - earlier, descriptors: descriptors))
+    ///
+    /// - Throws: `.tooMany` of one byte, or in all.
+    mutating func depart(_ descriptors: [PassedDescriptor], behind unsent: Int) throws(PassingError) {
+        let (waiting, before) = departing.reduce((0, 0)) { ($0.0 + $1.descriptors.count, $0.1 + $1.bytesBefore) }
+        guard waiting + descriptors.count <= Passing.mostWaiting else { throw .tooMany(limit: Passing.mostWaiting) }
+        guard let last = departing.last, before == unsent else {
+            departing.append(Departing(bytesBefore: unsent - before, descriptors: descriptors))
+            return
+        }
+        let together = last.descriptors + descriptors
+        guard together.count <= StreamSocket.mostPassed else { throw .tooMany(limit: StreamSocket.mostPassed) }
+        departing[departing.count - 1] = Departing(bytesBefore: last.bytesBefore, descriptors: together)
     }
 
     /// What has to go with the next byte.
@@ -49,19 +63,16 @@ struct Passing: Sendable {
 }
 
 extension Connection {
-    func write(_ bytes: Span<UInt8>, passing descriptors: [Int32]) throws(PassingError) {
+    func pass(_ descriptors: [Int32]) throws(PassingError) {
         reactor.preconditionCurrent()
         guard peerAddress.isUnix else { throw .notUnix }
-        guard !descriptors.isEmpty else { return write(bytes) }
-        guard !bytes.isEmpty else { throw .noBytes }
-        let limit = StreamSocket.mostPassed
-        guard descriptors.count <= limit else { throw .tooMany(limit: limit) }
+        guard descriptors.count <= StreamSocket.mostPassed else { throw .tooMany(limit: StreamSocket.mostPassed) }
         var owned: [PassedDescriptor] = []
         for descriptor in descriptors { owned.append(try reactor.driver.duplicate(descriptor: descriptor)) }
-        guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
+        guard state.acceptsWrites, !owned.isEmpty else { return }
         moveCorkToQueue()
-        makeExtras().passing.depart(owned, behind: queue.byteCount)
-        enqueue(bytes)
+        try makeExtras().passing.depart(owned, behind: queue.byteCount)
+        updateOutputQueued()
     }
 
     var passedDescriptorLimit: Int {

@@ -26,6 +26,7 @@ extension Reactor {
         counters.add(.bufferedBytes, -connection.queue.byteCount)
         connection.queue.removeAll()
         connection.extras?.passing.dropDeparting()
+        connection.giveBackReservations()
         if corked == connection.token { cork.removeAll() }
     }
 

@@ -101,6 +101,8 @@ extension Reactor {
         if readiness.contains(.urgent) { connection.state.flags.insert(.inputHasUrgent) }
         if connection.state.mayRead { return readInput(of: connection) }
         connection.state.flags.insert(.inputWaits)
+        // Held by a limit, it will come to the error by itself, behind what came before.
+        if connection.state.willRead { return }
         switch connection.state.phase {
         case .lingering: return discardInput(of: connection)
         case .open, .draining:
@@ -115,26 +117,34 @@ extension Reactor {
     /// Hands input to the protocol until there is none, the budget ends, or the protocol has enough.
     private func readInput(of connection: Connection) {
         guard connection.state.flags.isDisjoint(with: .uncommonInput) else { return readUncommonInput(of: connection) }
-        readInput(of: connection, atMost: configuration.readBudgetBytes)
+        _ = readInput(of: connection, atMost: configuration.readBudgetBytes, areAll: false)
     }
 
     @inline(never)
     private func readUncommonInput(of connection: Connection) {
         if connection.state.flags.contains(.pulled) { return offerInput(of: connection) }
         if connection.state.flags.contains(.inputKept) { return deliverKept(to: connection) }
-        connection.pacingInput(upTo: configuration.readBudgetBytes) { granted in
-            readInput(of: connection, atMost: granted)
+        connection.pacingInput(upTo: configuration.readBudgetBytes) { granted, areAll in
+            readInput(of: connection, atMost: granted, areAll: areAll)
         }
     }
 
+    /// - Parameter areAll: No more bytes wait than may be read.
+    /// - Returns: The bytes that were read.
     @inline(__always)
-    private func readInput(of connection: Connection, atMost granted: Int) {
+    private func readInput(of connection: Connection, atMost granted: Int, areAll: Bool) -> Int {
         var budget = granted
         while connection.state.mayRead, !connection.state.flags.contains(.inputKept) {
             guard budget > 0 else {
+                if areAll, connection.state.flags.isDisjoint(with: .moreMayWait) {
+                    // What came since then has an edge of its own.
+                    connection.state.flags.subtract(.inputWaits)
+                    return granted
+                }
                 counters.add(.readBudgetExhausted)
                 if !strikes(.forgottenInput, every: 2) { connection.state.flags.insert(.inputWaits) }
-                return readLaterIfNeeded(connection)
+                readLaterIfNeeded(connection)
+                return granted
             }
             counters.add(.receives)
             switch receive(from: connection, limit: budget) {
@@ -148,22 +158,30 @@ extension Reactor {
                 // A short read means drained (epoll(7)), unless no further edge will come, or it stopped at a mark;
                 // what was put back comes first.
                 if lent.drained, connection.state.flags.isDisjoint(with: .moreMayWait) {
-                    return connection.state.flags.subtract(.inputWaits)
+                    connection.state.flags.subtract(.inputWaits)
+                    return granted - budget
                 }
             case .wouldBlock:
+                connection.state.flags.subtract([.inputWaits, .inputHasUrgent])
                 // Not an error that breaks reading, too (ENOBUFS, a sandbox's EPERM): what was dropped is missed.
-                if let errno = connection.sendError { return end(connection, brokenBy: errno) }
-                return connection.state.flags.subtract([.inputWaits, .inputHasUrgent])
+                if let errno = connection.sendError { end(connection, brokenBy: errno) }
+                return granted - budget
             case .endOfStream:
-                if let errno = connection.sendError { return end(connection, brokenBy: errno) }
-                return inputEnded(of: connection)
+                if let errno = connection.sendError {
+                    end(connection, brokenBy: errno)
+                } else {
+                    inputEnded(of: connection)
+                }
+                return granted - budget
             case .failed(let errno):
-                return end(connection, brokenBy: connection.sendError ?? errno)
+                end(connection, brokenBy: connection.sendError ?? errno)
+                return granted - budget
             }
         }
         // Paused or closing, or bytes were put back, and no edge will announce what may be left.
         if !strikes(.forgottenInput, every: 2) { connection.state.flags.insert(.inputWaits) }
         readLaterIfNeeded(connection)
+        return granted - budget
     }
 
     @inline(__always)

@@ -58,6 +58,7 @@ extension Reactor {
         )
         if strikes(.earlyBuild) { _ = try? build(connection) }
         guard connection.state.end() else { preconditionFailure("an open connection that can't end") }
+        connection.giveBackReservations()
         closeLater(connection, .handedOff, reset: false)
         return true
     }
@@ -92,6 +93,7 @@ extension Reactor {
         if !travel.held.isEmpty { connection.makeExtras().held = travel.held }
         connection.state.flags.formUnion(travel.flags)
         if !travel.passing.isEmpty { connection.makeExtras().passing = travel.passing }
+        connection.updateOutputQueued()
         connection.readLimits = travel.readLimits
         connection.writeLimits = travel.writeLimits
         guard insert(connection) else { return }

@@ -35,7 +35,13 @@ extension Connection {
         }
         guard state.flags.contains(.inputPaced) else { return pull(atMost: limit) }
         var outcome = PullOutcome.none
-        pacingInput(upTo: limit) { outcome = pull(atMost: $0) }
+        pacingInput(upTo: limit) { granted, areAll in
+            let before = pulledBytes
+            outcome = pull(atMost: granted)
+            let count = pulledBytes - before
+            if areAll, count == granted, state.flags.isDisjoint(with: .moreMayWait) { state.flags.remove(.inputWaits) }
+            return count
+        }
         return outcome
     }
 

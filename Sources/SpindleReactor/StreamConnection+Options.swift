@@ -11,6 +11,22 @@ extension StreamConnection {
         try connection.write(bytes, passing: descriptors)
     }
 
+    /// Sets an option of the socket.
+    ///
+    /// - Throws: `SocketOptionError` with what the kernel says; EBADF when the connection has ended.
+    public func set<Value>(_ option: SocketOption<Value>, to value: Value) throws(SocketOptionError) {
+        guard reason == nil else { throw SocketOptionError(option.name, .badDescriptor) }
+        try connection.set(option, to: value)
+    }
+
+    /// The option's value, as the kernel has it.
+    ///
+    /// - Throws: `SocketOptionError` with what the kernel says; EBADF when the connection has ended.
+    public func value<Value>(of option: SocketOption<Value>) throws(SocketOptionError) -> Value {
+        guard reason == nil else { throw SocketOptionError(option.name, .badDescriptor) }
+        return try connection.value(of: option)
+    }
+
     /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7).
     public var noDelay: Bool {
         get { reason == nil && connection.noDelay }

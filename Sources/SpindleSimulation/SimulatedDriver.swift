@@ -112,12 +112,17 @@ internal import Synchronization
     /// Begins a connection; without a listener at the address it is refused, as an event.
     ///
     /// - Throws: EMFILE over the network's `descriptorLimit`.
-    public func connect(to address: SocketAddress, from local: SocketAddress?) throws(Errno) -> SocketHandle {
-        try network.state.withLock { state throws(Errno) in
+    public func connect(
+        to address: SocketAddress,
+        from local: SocketAddress?,
+        settings: [SocketSetting]
+    ) throws(ConnectRefusal) -> SocketHandle {
+        try network.state.withLock { state throws(ConnectRefusal) in
             let id = state.connect(to: address, from: local, cpu: 0)
+            for setting in settings { state[id].options[setting.name] = setting.rawValue }
             do throws(Errno) { return try state.addDescriptor(.socket(id)) } catch {
                 state.close(id, reset: true)
-                throw error
+                throw .system(error)
             }
         }
     }
@@ -178,27 +183,17 @@ internal import Synchronization
         network.state.withLock { $0.localAddress(of: socket) }
     }
 
-    /// Keeps the value; false when the connection was reset, as setsockopt(2) refuses then (EINVAL).
-    public func set(_ option: ConnectionOption, _ value: Bool, on connection: SocketHandle) -> Bool {
-        network.state.withLock { state in
-            let id = state.socket(connection)
-            guard !state[id].isBroken else { return false }
-            switch option {
-            case .noDelay: state[id].noDelay = value
-            case .keepAlive: state[id].keepAlive = value
-            }
-            return true
+    /// Keeps the value, without effect; EINVAL when the connection was reset, as setsockopt(2) has it.
+    public func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno) {
+        try network.state.withLock { state throws(Errno) in
+            let id = state.socket(socket)
+            guard !state[id].isBroken else { throw .invalidArgument }
+            state[id].options[option] = value
         }
     }
 
-    /// The value that was kept: TCP_NODELAY is on and SO_KEEPALIVE off at first.
-    public func value(of option: ConnectionOption, on connection: SocketHandle) -> Bool {
-        network.state.withLock { state in
-            let socket = state[state.socket(connection)]
-            return switch option {
-            case .noDelay: socket.noDelay
-            case .keepAlive: socket.keepAlive
-            }
-        }
+    /// The value that was kept; at first TCP_NODELAY is on and all else 0.
+    public func value(of option: SocketOptionName, on socket: SocketHandle) throws(Errno) -> Int32 {
+        network.state.withLock { state in state[state.socket(socket)].options[option] ?? 0 }
     }
 }

@@ -41,6 +41,9 @@ public struct SimulatedDrivers: DriverProvider {
     /// Not simulated: EOPNOTSUPP.
     public func duplicate(_ socket: SocketHandle) throws(Errno) -> SocketHandle { throw .notSupported }
 
+    /// Does nothing: listeners have no options here.
+    public func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno) {}
+
     /// Lets connections queue up; the backlog is clamped to the network's `maximumBacklog`.
     public func listen(_ socket: SocketHandle, backlog: Int) throws(Errno) -> Int {
         network.state.withLock { $0.listen(socket, backlog: backlog) }

@@ -10,14 +10,31 @@ import Testing
     func burst() {
         let limit = RateLimit(bytesPerSecond: 1000, burstBytes: 500)
         let start: UInt64 = 7_000_000_123
-        #expect(limit.reserve(500, now: at(start)) == at(start))
-        #expect(limit.reserve(1, now: at(start)) > at(start))
-        #expect(limit.reserve(1, now: at(start)) <= at(start + 2_000_000))
+        #expect(limit.reserve(500, now: at(start)).due == at(start))
+        #expect(limit.reserve(1, now: at(start)).due > at(start))
+        #expect(limit.reserve(1, now: at(start)).due <= at(start + 2_000_000))
         // In the order of coming, though there is room by now for one of them only.
         let late = limit.reserve(500, now: at(start + 1_500_000))
-        #expect(late > at(start + 500_000_000) && late <= at(start + 502_000_000))
-        limit.giveBack(500)
-        #expect(limit.reserve(498, now: at(start + 500_000_000)) == at(start + 500_000_000))
+        #expect(late.due > at(start + 500_000_000) && late.due <= at(start + 502_000_000))
+        limit.giveBack(500, of: late)
+        #expect(limit.reserve(498, now: at(start + 500_000_000)).due == at(start + 500_000_000))
+    }
+
+    @Test("what is given back after others have passed a burst does not give them another")
+    func givenBackLate() {
+        let limit = RateLimit(bytesPerSecond: 1000, burstBytes: 1000)
+        let second: UInt64 = 1_000_000_000
+        let kept = limit.reserve(1000, now: at(100 * second))
+        #expect(limit.reserve(1000, now: at(200 * second)).due == at(200 * second))
+        limit.giveBack(1000, of: kept)
+        #expect(limit.reserve(1000, now: at(200 * second)).due > at(200 * second))
+    }
+
+    @Test("however much is reserved, and never passes, nothing overflows")
+    func saturation() {
+        let limit = RateLimit(bytesPerSecond: 1, burstBytes: RateLimit.allowedBursts.upperBound)
+        for _ in 0..<20_000 { _ = limit.reserve(limit.burstBytes, now: at(10_000_000_000)) }
+        #expect(limit.reserve(1, now: at(10_000_000_000)).due == at(.max))
     }
 
     @Test("a pause gives one burst and no more")
@@ -25,8 +42,8 @@ import Testing
         let limit = RateLimit(bytesPerSecond: 1_000_000, burstBytes: 64)
         for second in 1...3 as ClosedRange<UInt64> {
             let now = at(second * 3_600_000_000_000)
-            #expect(limit.reserve(64, now: now) == now)
-            #expect(limit.reserve(1, now: now) > now)
+            #expect(limit.reserve(64, now: now).due == now)
+            #expect(limit.reserve(1, now: now).due > now)
         }
     }
 
@@ -50,11 +67,21 @@ import Testing
         let limit = RateLimit(bytesPerSecond: rate, burstBytes: 1 + Int(random.next() % 100_000))
         var now: UInt64 = random.next() % 1_000_000_000_000_000
         var passed: [(at: UInt64, count: Int)] = []
+        var kept: [(RateLimit.Reservation, count: Int)] = []
         for _ in 0..<300 {
             now += random.next() % (random.next() % 4 == 0 ? 3_000_000_000 : 3_000_000)
             let count = 1 + Int(random.next() % UInt64(limit.burstBytes))
-            let due = limit.reserve(count, now: at(now))
-            if random.next() % 3 == 0 { limit.giveBack(count) } else { passed.append((due.nanoseconds, count)) }
+            let reservation = limit.reserve(count, now: at(now))
+            switch random.next() % 4 {
+            case 0: limit.giveBack(count, of: reservation)
+            // Given back some time, soon or late.
+            case 1: kept.append((reservation, count))
+            default: passed.append((reservation.due.nanoseconds, count))
+            }
+            if !kept.isEmpty, random.next() % 3 == 0 {
+                let late = kept.remove(at: Int(random.next() % UInt64(kept.count)))
+                limit.giveBack(late.count, of: late.0)
+            }
         }
         passed.sort { $0.at < $1.at }
         var isBounded = true
@@ -76,7 +103,9 @@ import Testing
             for _ in 0..<8 {
                 group.addTask {
                     var last = MonotonicInstant(nanoseconds: 0)
-                    for _ in 0..<5000 { last = max(last, limit.reserve(10, now: MonotonicInstant(nanoseconds: 5))) }
+                    for _ in 0..<5000 {
+                        last = max(last, limit.reserve(10, now: MonotonicInstant(nanoseconds: 5)).due)
+                    }
                     return last
                 }
             }
@@ -92,8 +121,8 @@ import Testing
     func longUptime() {
         let limit = RateLimit(bytesPerSecond: RateLimit.allowedRates.upperBound)
         let now = at(10 * 365 * 86_400 * 1_000_000_000)
-        #expect(limit.reserve(limit.burstBytes, now: now) == now)
-        let due = limit.reserve(limit.burstBytes, now: now)
+        #expect(limit.reserve(limit.burstBytes, now: now).due == now)
+        let due = limit.reserve(limit.burstBytes, now: now).due
         #expect(due > at(now.nanoseconds + 99_000_000) && due <= at(now.nanoseconds + 100_000_001))
     }
 }

@@ -247,7 +247,7 @@ extension EngineTests {
             #expect(log.values == [.refused(descriptor: 99_999, .badDescriptor), .tooMany(limit: 253), .noBytes])
             log.clear()
             #expect(await client.exchange([1], with: tcp.address).received == [1])
-            #expect(log.values == [PassingError](repeating: .notUnix, count: 5))
+            #expect(log.values == [.notUnix, .notUnix, .noBytes, .notUnix, .notUnix])
             await client.stop()
             await server.stop()
         }
@@ -322,6 +322,74 @@ extension EngineTests {
             #expect(await client.exchange([5], with: address).received == [5])
             await client.stop()
             await new.stop()
+        }
+
+        /// As the example of StreamWrapper's documentation.
+        private final class Capitals: StreamWrapper {
+            let transport: any StreamTransport
+            var inner: (any StreamProtocol)?
+            init(_ transport: any StreamTransport) { self.transport = transport }
+            func write(_ bytes: Span<UInt8>) {
+                transport.write(bytes.indices.map { (97...122).contains(bytes[$0]) ? bytes[$0] - 32 : bytes[$0] })
+            }
+        }
+
+        @Test("what goes out with descriptors is what wrappers make of it, and passes them all")
+        func wrapped() async throws {
+            final class Passer: StreamProtocol {
+                typealias Failure = any Error
+                let transport: any StreamTransport
+                init(_ transport: any StreamTransport) { self.transport = transport }
+                func connectionMade() throws {
+                    transport.write("one ")
+                    try transport.write(Array("two ".utf8).span, passing: [0])
+                    transport.write("three")
+                    transport.loseConnection()
+                }
+                func dataReceived(_ bytes: Span<UInt8>) {}
+            }
+            let server = try engine(reactors: 1)
+            let name = Passing.name("wrapped")
+            try server.listen(on: name) { transport in
+                let outer = Capitals(transport)
+                outer.inner = Passer(outer)
+                return outer
+            }
+            try await server.start()
+            let peer = try Passing.connect(to: name)
+            let (bytes, passed) = Passing.receiveAll(over: peer)
+            #expect(String(decoding: bytes, as: UTF8.self) == "ONE TWO THREE" && passed.count == 1)
+            #expect(passed[0].at > 4)
+            peer.close()
+            await server.stop()
+        }
+
+        @Test("descriptors that wait to be sent have a limit, for one byte and in all")
+        func waiting() async throws {
+            let server = try engine(reactors: 1)
+            let (name, log) = (Passing.name("waiting"), Recorder<PassingError>())
+            try server.listen(on: name) { transport in
+                func attempt(_ count: Int, thenWrite: Bool) {
+                    do throws(PassingError) {
+                        try transport.pass([Int32](repeating: 0, count: count))
+                        if thenWrite { transport.write("x") }
+                    } catch { log.add(error) }
+                }
+                attempt(200, thenWrite: false)
+                attempt(54, thenWrite: false)
+                attempt(53, thenWrite: true)
+                for _ in 0..<4 { attempt(200, thenWrite: true) }
+                transport.write("y")
+                transport.loseConnection()
+                return Echo(transport)
+            }
+            try await server.start()
+            let peer = try Passing.connect(to: name)
+            let (bytes, passed) = Passing.receiveAll(over: peer)
+            #expect(log.values == [.tooMany(limit: 253), .tooMany(limit: 1024)])
+            #expect(String(decoding: bytes, as: UTF8.self) == "xxxxy" && passed.count == 253 + 3 * 200)
+            peer.close()
+            await server.stop()
         }
     }
 }

@@ -100,10 +100,15 @@ int cl_socket_is_stream(int fd);
 int cl_socket_is_listening(int fd);
 
 enum { CL_REUSEADDR, CL_REUSEPORT, CL_OOBINLINE, CL_KEEPALIVE, CL_NODELAY, CL_V6ONLY, CL_BUSY_POLL, CL_SEND_BUFFER,
-       CL_RECEIVE_BUFFER, CL_ERROR, CL_BIND_ADDRESS_NO_PORT };
+       CL_RECEIVE_BUFFER, CL_ERROR, CL_BIND_ADDRESS_NO_PORT, CL_QUICK_ACK, CL_KEEP_IDLE, CL_KEEP_INTERVAL,
+       CL_KEEP_COUNT, CL_USER_TIMEOUT, CL_NOT_SENT_LOW_WATERMARK, CL_FAST_OPEN, CL_FAST_OPEN_CONNECT,
+       CL_DEFER_ACCEPT, CL_MARK, CL_INCOMING_CPU };
 int cl_set_option(int fd, int option, int value);
 /// The option's value, or -errno: for options whose value is never negative.
 int cl_get_option(int fd, int option);
+/// IP_TOS and IPV6_TCLASS, all eight bits, by the socket's family. ip(7), ipv6(7)
+int cl_set_traffic_class(int fd, int value);
+int cl_get_traffic_class(int fd);
 /// SO_LINGER with a time of 0: close(2) then sends a reset and drops what is unsent.
 int cl_reset_on_close(int fd);
 int cl_bind_to_interface(int fd, const char *name);

@@ -8,8 +8,10 @@ internal import SpindleSystem
 ///
 /// tcp(7).
 enum TCPEndpoint {
-    static let summary = "tcp:port=PORT[:interface=ADDRESS-OR-NAME]"
-    static let targetSummary = "tcp:host=HOST:port=PORT[:bind=ADDRESS][:timeout=TIME]"
+    static let summary =
+        "tcp:port=PORT[:interface=ADDRESS-OR-NAME][:fast-open=N][:defer-accept=TIME], and options of sockets"
+    static let targetSummary =
+        "tcp:host=HOST:port=PORT[:bind=ADDRESS][:timeout=TIME], and options of sockets"
 
     /// An address and its options; with the name of an interface every address of it (SO_BINDTODEVICE).
     static func make(_ arguments: inout PluginArguments) throws -> PluginRegistry.Listen {
@@ -23,6 +25,13 @@ enum TCPEndpoint {
                 guard !interface.isEmpty else { throw PluginError("tcp: interface is empty; leave it out") }
                 options.interface = interface
             }
+        }
+        options.settings = try arguments.takeSocketSettings()
+        if let queue = try arguments.takeInteger("fast-open", in: 1...65_535) {
+            options.settings += [SocketSetting(.fastOpen, queue)].compactMap { $0 }
+        }
+        if let time = try arguments.takeDuration("defer-accept") {
+            options.settings += [SocketSetting(.deferAccept, time)].compactMap { $0 }
         }
         return { [address, options] engine, build in try engine.listen(on: address, options: options, build) }
     }
@@ -41,6 +50,7 @@ enum TCPEndpoint {
             }
             options.localAddress = address
         }
+        options.settings = try arguments.takeSocketSettings()
         let numeric = SocketAddress(numericHost: host, port: port)
         return ConnectRoute(target: numeric.map { .address($0) } ?? .host(host, port: port), options: options)
     }

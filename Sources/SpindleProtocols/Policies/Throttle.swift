@@ -45,9 +45,15 @@ public final class Throttle: Sendable {
         { [self] transport in
             let reading = (read.map { [$0.makeLimit()] } ?? []) + totalRead
             let writing = (write.map { [$0.makeLimit()] } ?? []) + totalWrite
-            // Within those that others have set.
-            if !reading.isEmpty { transport.readLimits = reading + transport.readLimits }
-            if !writing.isEmpty { transport.writeLimits = writing + transport.writeLimits }
+            // Within those that others have set; a connection that comes from another reactor has the totals already.
+            if !reading.isEmpty {
+                transport.readLimits =
+                    reading + transport.readLimits.filter { limit in !totalRead.contains { $0 === limit } }
+            }
+            if !writing.isEmpty {
+                transport.writeLimits =
+                    writing + transport.writeLimits.filter { limit in !totalWrite.contains { $0 === limit } }
+            }
             return try build(transport)
         }
     }

@@ -17,6 +17,10 @@ public final class ConnectAttempt {
     /// Nil when it was called.
     private var completion: ((Result<any StreamProtocol, ConnectError>) -> Void)?
     private var race = ConnectRace([])
+    /// The factory, when one makes the protocol: until the protocol has ended, or there will be none.
+    private var use: FactoryUse?
+    /// A protocol was built, and its `connectionMade` has not returned.
+    private var isEstablishing = false
     private var running: [EventToken] = []
     private var failures: [ConnectError] = []
     private var deadline: ReactorTimer?
@@ -48,7 +52,9 @@ public final class ConnectAttempt {
     /// Gives up: the completion is called now, with `.aborted`. Does nothing when it was called.
     public func cancel() { fail(.aborted) }
 
-    func begin() {
+    func begin(using use: FactoryUse? = nil) {
+        self.use = use
+        use?.begin()
         guard !reactor.isEnding else { return fail(.engineStopped) }
         reactor.attempts.append(self)
         deadline = reactor.callLater(options.timeout) { [self] in fail(.timedOut(.connect)) }
@@ -92,25 +98,29 @@ public final class ConnectAttempt {
     }
 
     private func open(_ address: SocketAddress) {
-        do throws(Errno) {
+        do throws(ConnectRefusal) {
             var token = EventToken.none
             token = try reactor.open(
                 address,
                 from: options.localAddress,
+                settings: options.settings,
                 timeout: reactor.driver.now().duration(to: end),
                 // The first one that stands ends the others.
                 { [self] transport in try buildFirst(transport) },
-                lost: { [self] in lost.take()?($0) },
+                lost: { [self] in
+                    lost.take()?($0)
+                    endUse()
+                },
                 completion: { [self] in ended($0, address, token) }
             )
             running.append(token)
         } catch {
             // connect(2): the queue of a Unix socket is full, and nothing tells when it is not.
-            if error == .wouldBlock, address.isUnix {
+            if error == .system(.wouldBlock), address.isUnix {
                 reactor.callLater(ConnectAttempt.fullQueueDelay) { [self] in if isUnderway { open(address) } }
                 return
             }
-            reactor.callSoon { [self] in ended(.failure(OpenFailure(reason: .lost(error))), address, .none) }
+            reactor.callSoon { [self] in ended(.failure(OpenFailure(reason: error.reason)), address, .none) }
         }
     }
 
@@ -118,7 +128,9 @@ public final class ConnectAttempt {
         guard isUnderway, let build = build.take() else { return nil }
         let proto = try build(transport)
         // It may have been cancelled by the build.
-        return isUnderway ? proto : nil
+        guard isUnderway, let proto else { return nil }
+        isEstablishing = true
+        return proto
     }
 
     private func ended(
@@ -127,9 +139,10 @@ public final class ConnectAttempt {
         _ token: EventToken
     ) {
         running.removeAll { $0 == token }
+        isEstablishing = false
         guard isUnderway else {
-            // Cancelled within `connectionMade`.
-            if case .success(let proto) = result { proto.transport.abortConnection() }
+            // Cancelled within `connectionMade`: its end comes.
+            if case .success(let proto) = result { proto.transport.abortConnection() } else { endUse() }
             return
         }
         switch result {
@@ -158,5 +171,8 @@ public final class ConnectAttempt {
             }
         }
         completion(result)
+        if case .failure = result, !isEstablishing { endUse() }
     }
+
+    private func endUse() { use.take()?.end() }
 }

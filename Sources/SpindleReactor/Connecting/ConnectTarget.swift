@@ -27,6 +27,9 @@ public struct ConnectOptions: Sendable, Equatable {
     /// How long an address may keep the next one waiting; more than zero. RFC 8305 §5: 250 ms.
     public var attemptDelay: Duration = .milliseconds(250)
 
+    /// Options of the socket, set before it connects.
+    public var settings: [SocketSetting] = []
+
     /// The defaults above.
     public init() {}
 }
@@ -53,6 +56,7 @@ public struct ConnectError: Error, CustomStringConvertible {
                 + attempts.map { "\($0.target): \($0.reason)" }.joined(separator: "; ")
         }
         if case .failed(let error as ResolveError) = reason { return "cannot connect to \(target): \(error)" }
+        if case .failed(let error as SocketOptionError) = reason { return "cannot connect to \(target): \(error)" }
         return "cannot connect to \(target): \(reason)"
     }
 }

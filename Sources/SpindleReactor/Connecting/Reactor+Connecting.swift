@@ -22,7 +22,7 @@ extension Reactor {
         preconditionCurrent()
         func fail(_ reason: DisconnectReason) { completion(.failure(ConnectError(.address(address), reason))) }
         guard !isEnding else { return fail(.engineStopped) }
-        do throws(Errno) {
+        do throws(ConnectRefusal) {
             try open(address, from: local, timeout: timeout, build) { result in
                 switch result {
                 case .success(let proto): completion(.success(proto))
@@ -30,7 +30,7 @@ extension Reactor {
                 }
             }
         } catch {
-            callSoon { fail(.lost(error)) }
+            callSoon { fail(error.reason) }
         }
     }
 
@@ -62,20 +62,21 @@ extension Reactor {
     ///
     /// - Parameter completion: Called once, in a later turn, never within this call.
     /// - Returns: The connection, which is in the table.
-    /// - Throws: What connect(2) says at once; `completion` is not called then.
+    /// - Throws: What is refused at once; `completion` is not called then.
     @discardableResult
     func open(
         _ address: SocketAddress,
         from local: SocketAddress?,
+        settings: [SocketSetting] = [],
         timeout: Duration,
         _ build: @escaping (any StreamTransport) throws -> (any StreamProtocol)?,
         lost: ((DisconnectReason) -> Void)? = nil,
         completion: @escaping (Result<any StreamProtocol, OpenFailure>) -> Void
-    ) throws(Errno) -> EventToken {
-        let socket = try driver.connect(to: address, from: local)
+    ) throws(ConnectRefusal) -> EventToken {
+        let socket = try driver.connect(to: address, from: local, settings: settings)
         let connection = Connection(reactor: self, handle: socket, peer: address, acceptor: nil, phase: .connecting)
         handle.addToLoad()
-        guard insert(connection) else { throw .noMemory }
+        guard insert(connection) else { throw .system(.noMemory) }
         let extras = ConnectionExtras()
         connection.extras = extras
         extras.lost = lost

@@ -149,6 +149,8 @@ extension Contract {
                 // The descriptor's number may be another's by now.
                 proto.transport.noDelay = true
                 #expect(!proto.transport.noDelay && !proto.transport.keepAlive)
+                let error = #expect(throws: SocketOptionError.self) { try proto.transport.set(.quickAck, to: true) }
+                #expect(error == SocketOptionError(.quickAck, .badDescriptor))
             }
         }
 

@@ -161,11 +161,13 @@ extension Contract {
                 final class Counting: StreamProtocolFactory {
                     let bench: ContractBench
                     var events: [String] = []
+                    var made: () -> Void = {}
                     init(_ bench: ContractBench) { self.bench = bench }
                     func startFactory() { events.append("start") }
                     func stopFactory() { events.append("stop") }
                     func buildProtocol(for transport: any StreamTransport) throws -> (any StreamProtocol)? {
                         try bench.makeProtocol(transport) { [self] _, callback in
+                            if callback == .made { made() }
                             if callback == .lost { events.append("protocol lost") }
                         }
                     }
@@ -195,6 +197,13 @@ extension Contract {
                 #expect(factory.events.suffix(3) == ["protocol lost", "lost", "stop"])
                 connect(address)
                 bench.turn("it has failed") { factory.events.suffix(3) == ["start", "failed", "stop"] }
+                // Given up within `connectionMade`: the protocol's end comes before the factory's.
+                let other = try bench.listen()
+                var attempt: ConnectAttempt?
+                factory.made = { attempt?.cancel() }
+                attempt = bench.reactor.connect(to: .address(other), factory: factory)
+                bench.turn("it is over") { factory.events.suffix(3) == ["start", "protocol lost", "stop"] }
+                factory.made = {}
             }
         }
     }
