@@ -114,6 +114,60 @@ int cl_reset_on_close(int fd);
 int cl_bind_to_interface(int fd, const char *name);
 int cl_attach_reuseport_filter(int fd, const cl_filter *instructions, int count);
 
+// ---- datagrams: recvmmsg(2), sendmmsg(2), udp(7) ----
+
+/// A peer's address as the kernel has it: struct sockaddr_in or sockaddr_in6; length 0 for none.
+typedef struct {
+    uint8_t bytes[28];
+    uint8_t length;
+} cl_peer;
+
+/// A datagram; or, with `segment`, several from or to one peer, each of so many bytes but for the last.
+typedef struct {
+    void *bytes;
+    uint32_t count;
+    /// UDP_GRO, UDP_SEGMENT.
+    uint16_t segment;
+    /// Received: it was longer than there was room for.
+    uint8_t truncated;
+    /// Two bits. RFC 3168
+    uint8_t ecn;
+    /// Received: where it came in. Sent: of a link-local `local` address.
+    uint32_t interface;
+    cl_peer peer;
+    /// Received: which address it came to. Sent: which one it comes from. 4, 6, or 0 for the kernel's choice.
+    uint8_t local_family;
+    uint8_t local[16];
+} cl_datagram;
+
+/// One peer, one address of ours, one class: what datagrams of one message have in common.
+CL_INLINE int cl_same_path(const cl_datagram *one, const cl_datagram *other) {
+    return one->peer.length == other->peer.length && one->ecn == other->ecn &&
+           one->local_family == other->local_family && one->interface == other->interface &&
+           __builtin_memcmp(one->peer.bytes, other->peer.bytes, one->peer.length) == 0 &&
+           (one->local_family == 0 || __builtin_memcmp(one->local, other->local, sizeof one->local) == 0);
+}
+
+/// The kernel's structures for so many datagrams: made once, used by one thread.
+typedef struct cl_datagram_scratch cl_datagram_scratch;
+cl_datagram_scratch *cl_datagram_scratch_make(int count);
+void cl_datagram_scratch_free(cl_datagram_scratch *scratch);
+
+int cl_datagram_socket(int family);
+enum { CL_DATAGRAM_GROUPS, CL_DATAGRAM_DROPS, CL_DATAGRAM_BROADCAST, CL_DATAGRAM_LOCAL_ADDRESS, CL_DATAGRAM_ECN };
+int cl_datagram_enable(int fd, int family, int feature);
+/// Fills up to `count` datagrams, whose `bytes` have `room` each; `drops` gets the kernel's count when it tells it.
+int cl_receive_datagrams(int fd, cl_datagram *datagrams, cl_datagram_scratch *scratch, int count, uint32_t room,
+                         uint32_t *drops);
+/// The number that was taken, at least 1, or -errno of the first.
+int cl_send_datagrams(int fd, const cl_datagram *datagrams, cl_datagram_scratch *scratch, int count);
+/// Joins or leaves a group, of 4 or 16 bytes; interface 0 for the kernel's choice. ip(7), ipv6(7)
+int cl_multicast(int fd, int family, int joins, const uint8_t *group, uint32_t interface);
+enum { CL_MULTICAST_HOPS, CL_MULTICAST_LOOP, CL_MULTICAST_INTERFACE };
+int cl_multicast_option(int fd, int family, int option, int value);
+/// The address in the kernel's form; an IPv4 one for an IPv6 socket is mapped (RFC 4291 §2.5.5.2).
+void cl_encode_peer(const cl_address *from, int socket_family, cl_peer *to);
+
 // ---- the loop's system calls: recvfrom(2), sendto(2) with MSG_NOSIGNAL, epoll_pwait(2) without a mask ----
 
 enum { CL_MSG_NOSIGNAL = 0x4000 };  // Checked against the header in CLinux.c.
