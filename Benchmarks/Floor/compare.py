@@ -20,7 +20,9 @@ A server is 'NAME=COMMAND' (no shell; {port} becomes a free port) or the word `f
 with the best flags for the workload, as floor_modes.py found them; see servers.py for what a
 server must do.
 
-A workload is CONNECTIONSxSIZExDEPTH, or one of the names in Benchmarks/README.md.
+A workload is CONNECTIONSxSIZExDEPTH, or one of the names in Benchmarks/README.md. With --udp it is of
+datagrams, PEERSxSIZExDEPTH, and with a g behind it (4x64x64g) each peer sends them as one message that the kernel
+takes apart; what was lost is told.
 """
 
 import argparse
@@ -117,6 +119,9 @@ def print_ratios(result, server_a, server_b, arguments):
     print_calls(result["rounds"])
     clients = [side["client_cpu_share"] for pair in result["rounds"] for side in pair.values()]
     print(f"the client was {100 * min(clients):.0f} to {100 * max(clients):.0f} % busy")
+    if arguments.udp:
+        lost = [sum(pair[side]["lost"] for pair in result["rounds"]) for side in "ab"]
+        print(f"lost datagrams: {lost[0]} and {lost[1]}")
     if "verdict" in result:
         print(f"limit {arguments.limit:g}: {result['verdict']}")
 
@@ -277,6 +282,7 @@ def parse_arguments(argv):
     parser.add_argument("--b", metavar="SERVER", required=True, help="'NAME=COMMAND' or 'floor'")
     parser.add_argument("--workload", action="append", help="CxSxD or a name; repeatable")
     servers.add_measuring_arguments(parser)
+    parser.add_argument("--udp", action="store_true", help="datagrams: udp_load against both")
     parser.add_argument("--limit", type=float, help="the ratio promised; says reached or missed")
     parser.add_argument("--json", action="store_true")
     counted = parser.add_mutually_exclusive_group()
@@ -291,6 +297,8 @@ def parse_arguments(argv):
     arguments = parser.parse_args(argv)
     if arguments.rounds < 1 or arguments.seconds <= 0 or arguments.messages < 1 or arguments.storms < 1:
         parser.error("--rounds, --seconds, --messages and --storms must be positive")
+    if arguments.udp and (arguments.callgrind or arguments.strace or arguments.mallocs or arguments.storm):
+        parser.error("--udp is timed only")
     return arguments
 
 

@@ -4,7 +4,8 @@
 Shared by compare.py, floor_modes.py, idle_memory.py, check_floor.py and bench-floor.
 
 A server is 'NAME=COMMAND' (no shell; {port} becomes a free port) or the word `floor`: epoll_echo
-with the flags that best_modes.json names for the workload (`floor:4` for four threads). It must
+with the flags that best_modes.json names for the workload (`floor:4` for four threads), or `udp-floor:MODE`:
+udp_echo in a mode of its (`udp-floor:batch:epoll`, say). It must
 print `listening on ADDRESS:PORT` on a line of stdout or stderr, and end on SIGTERM. If it prints a
 line of JSON at its end, the counters recv, send, epoll_wait and epoll_ctl in it are reported.
 """
@@ -30,6 +31,8 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 FLOOR = FOLDER / "build" / "epoll_echo"
 LOAD = FOLDER / "build" / "echo_load"
 STORM = FOLDER / "build" / "storm_load"
+UDP_FLOOR = FOLDER / "build" / "udp_echo"
+UDP_LOAD = FOLDER / "build" / "udp_load"
 BEST_MODES = FOLDER / "best_modes.json"
 
 # Limits, in seconds. Whatever takes longer is an error with a name, never a hang.
@@ -87,11 +90,11 @@ def workload_named(text):
     text = WORKLOAD_NAMES.get(text, text)
     if text in WORKLOADS:
         return WORKLOADS[text]
-    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
-    if not match or not all(int(part) for part in match.groups()):
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)(g?)", text)
+    if not match or not all(int(part) for part in match.groups()[:3]):
         known = ", ".join([*WORKLOAD_NAMES, *WORKLOADS])
         raise CompareError(f"workload {text}: expected CONNECTIONSxSIZExDEPTH or one of {known}")
-    return Workload(text, *map(int, match.groups()), CPU)
+    return Workload(text, *map(int, match.groups()[:3]), CPU)
 
 
 # Servers
@@ -109,6 +112,9 @@ class Server:
         if match := re.fullmatch(r"floor(?::(\d+))?", text):
             threads = int(match.group(1) or 1)
             return Server(text, floor_command(best_flags(workload), threads))
+        if match := re.fullmatch(r"udp-floor:(single|batch|groups)(?::(block|epoll))?", text):
+            mode, wait = match.groups(default="block")
+            return Server(text, [str(UDP_FLOOR), "--port", "{port}", "--mode", mode, "--wait", wait])
         name, separator, command = text.partition("=")
         if not separator or not re.fullmatch(r"[\w.+-]+", name) or not command.strip():
             raise CompareError(f"server {text!r}: expected 'NAME=COMMAND' or 'floor'")
@@ -239,8 +245,9 @@ def run_client(instance, command, limit):
 
 
 def load_command(instance, workload, arguments, *, seconds, warmup, with_cpu=True):
+    is_udp = getattr(arguments, "udp", False)
     command = [
-        str(LOAD), "--json",
+        str(UDP_LOAD if is_udp else LOAD), "--json",
         "--connect", f"127.0.0.1:{instance.port}",
         "--connections", str(workload.connections),
         "--size", str(workload.size),
@@ -249,6 +256,8 @@ def load_command(instance, workload, arguments, *, seconds, warmup, with_cpu=Tru
         "--warmup", str(warmup),
         "--cpu", str(arguments.client_cpu),
     ]
+    if is_udp and workload.name.endswith("g"):
+        command.append("--groups")
     return command + (["--server-pid", str(instance.process.pid)] if with_cpu else [])
 
 
@@ -322,6 +331,8 @@ def summary(instance, slices):
     """A round of one server: the medians of its slices, and what the server itself counted."""
     result = {name: statistics.median(each[name] for each in slices) for name in (CPU, RATE, "client_cpu_share")}
     result["slices"] = [{name: each[name] for name in (CPU, RATE)} for each in slices]
+    if "lost" in slices[0]:
+        result["lost"] = sum(each["lost"] for each in slices)
     result["server_counters"] = instance.counters()
     if counters := result["server_counters"]:
         for name in COUNTED_CALLS:
@@ -353,7 +364,7 @@ def add_measuring_arguments(parser):
 
 
 def require_programs(**is_needed):
-    for program in (FLOOR, LOAD, STORM):
+    for program in (FLOOR, LOAD, STORM, UDP_FLOOR, UDP_LOAD):
         if not program.exists():
             raise CompareError(f"{program} is missing: run `make -C {FOLDER}`")
     for program, needed in is_needed.items():
