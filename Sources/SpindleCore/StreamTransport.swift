@@ -72,6 +72,18 @@ public protocol StreamTransport: AnyObject {
     /// elsewhere, and pauses that.
     var pausesReadingAtHighWatermark: Bool { get set }
 
+    /// Has a producer write as fast as this connection takes it, until it is unregistered or stopped. At once stopped when
+    /// nothing can be written any more; paused when too much is unsent already.
+    ///
+    /// - Throws: `ProducerError` when there is one already.
+    func register(_ producer: any PushProducer) throws(ProducerError)
+
+    /// As for one that pushes; it is asked for its first piece in a later turn.
+    func register(_ producer: any PullProducer) throws(ProducerError)
+
+    /// The producer has no more to write, and is told nothing any more. Does nothing without one.
+    func unregisterProducer()
+
     /// True while `dataReceived` may come: the connection is open, reading is not paused, the peer has not ended.
     var isReading: Bool { get }
 

@@ -95,6 +95,12 @@ extension StreamWrapper {
         get { transport.pausesReadingAtHighWatermark }
         set { transport.pausesReadingAtHighWatermark = newValue }
     }
+    /// Handed on.
+    public func register(_ producer: any PushProducer) throws(ProducerError) { try transport.register(producer) }
+    /// Handed on.
+    public func register(_ producer: any PullProducer) throws(ProducerError) { try transport.register(producer) }
+    /// Handed on.
+    public func unregisterProducer() { transport.unregisterProducer() }
     /// Of the connection.
     public var isReading: Bool { transport.isReading }
     /// Handed on: the bytes come by way of this wrapper's `dataReceived` again. One that changes bytes keeps them.

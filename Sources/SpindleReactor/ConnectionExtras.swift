@@ -14,13 +14,15 @@ final class ConnectionExtras {
     var handshakeDue: UInt64 = 0
     /// Descriptors on their way in and out, of a Unix socket.
     var passing = Passing()
+    /// Who writes as fast as the connection takes it.
+    var producer: RegisteredProducer?
     /// Its rates, when reading or writing is limited.
     var inputPace: Pace?
     var outputPace: Pace?
 
     var isEmpty: Bool {
         established == nil && lost == nil && held.isEmpty && handshakeDue == 0 && passing.isEmpty
-            && inputPace == nil && outputPace == nil
+            && inputPace == nil && outputPace == nil && producer == nil
     }
 }
 

@@ -71,6 +71,9 @@ struct ConnectionState {
         /// What is written goes by way of the queue: writing is limited to a rate, or descriptors go along.
         static let outputQueued = Flags(rawValue: 1 << 21)
 
+        /// A producer writes: it is told when nothing that it writes can arrive any more.
+        static let hasProducer = Flags(rawValue: 1 << 22)
+
         /// With none of these, what came in is asked for and delivered.
         static let uncommonInput: Flags = [.pulled, .inputKept, .inputPaced]
 

@@ -66,6 +66,7 @@ extension Reactor {
         let outer = corked
         corked = connection.token
         defer { corked = outer }
+        if connection.state.flags.contains(.hasProducer) { connection.stopProducer() }
         do { try proto.connectionLost(reason) } catch {
             write(.error, "connectionLost threw \(error)", about: connection)
         }

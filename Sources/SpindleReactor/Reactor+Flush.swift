@@ -43,6 +43,9 @@ extension Reactor {
     }
 
     private func act(on connection: Connection) {
+        if connection.state.flags.contains(.hasProducer), !connection.state.acceptsWrites {
+            enter(connection) { _ in connection.stopProducer() }
+        }
         var hasDrained = false
         while true {
             // Once: a protocol that writes on when told so goes on in the next turn, or it could fill this one.
@@ -52,13 +55,17 @@ extension Reactor {
             case .abortOverLimit:
                 counters.add(.writeLimitAborts)
                 end(connection, .writeLimitExceeded, reset: true)
-            case .highWatermark: notify(connection) { proto throws in try proto.highWatermarkReached() }
+            case .highWatermark:
+                notify(connection) { proto throws in try proto.highWatermarkReached() }
+                connection.tellProducer(toPause: true)
             case .lowWatermark:
                 readLaterIfNeeded(connection)
                 notify(connection) { proto throws in try proto.lowWatermarkReached() }
+                connection.tellProducer(toPause: false)
             case .drained:
                 hasDrained = true
                 notify(connection) { proto throws in try proto.writeDrained() }
+                connection.producerHasRoom()
             case .endOutput:
                 driver.shutdownWrites(of: connection.handle)
                 notify(connection) { proto throws in try proto.writeConnectionLost() }
