@@ -72,8 +72,8 @@ public protocol StreamTransport: AnyObject {
     /// elsewhere, and pauses that.
     var pausesReadingAtHighWatermark: Bool { get set }
 
-    /// Has a producer write as fast as this connection takes it, until it is unregistered or stopped. At once stopped when
-    /// nothing can be written any more; paused when too much is unsent already.
+    /// Has a producer write as fast as this connection takes it, until it is unregistered or stopped. It is stopped at
+    /// once when nothing can be written any more, and paused when too much is unsent already.
     ///
     /// - Throws: `ProducerError` when there is one already.
     func register(_ producer: any PushProducer) throws(ProducerError)
