@@ -162,9 +162,8 @@ public protocol Driver: AnyObject {
     /// Reports nothing of a connection any more, and gives it up: another driver of this kind will have it.
     func release(_ connection: SocketHandle) -> TravellingSocket
 
-    /// Begins a connection to `address`; writability or an error follows as an event once it is watched.
-    ///
-    /// - Parameter settings: Set before it begins.
+    /// Begins a connection to `address`, with its `settings`; writability or an error follows as an event once it is
+    /// watched.
     func connect(
         to address: SocketAddress,
         from local: SocketAddress?,

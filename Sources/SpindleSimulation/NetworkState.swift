@@ -25,6 +25,8 @@ struct NetworkState: Sendable {
     var clockStep: UInt64 = 0
 
     var sockets: [SimulatedSocket?] = []
+    /// Of those where some were set: kept, and without effect.
+    var options: [SocketID: [SocketOptionName: Int32]] = [:]
     private var freeSlots: [Int] = []
     private var nextSerial: UInt64 = 1
     var listeners: [SimulatedListener] = []
@@ -87,6 +89,7 @@ struct NetworkState: Sendable {
     mutating func remove(_ id: SocketID) {
         if let partner = self[id].partner, exists(partner) { self[partner].partner = nil }
         sockets[id.slot] = nil
+        if !options.isEmpty { options[id] = nil }
         freeSlots.append(id.slot)
     }
 

@@ -119,7 +119,7 @@ internal import Synchronization
     ) throws(ConnectRefusal) -> SocketHandle {
         try network.state.withLock { state throws(ConnectRefusal) in
             let id = state.connect(to: address, from: local, cpu: 0)
-            for setting in settings { state[id].options[setting.name] = setting.rawValue }
+            for setting in settings { state.options[id, default: [:]][setting.name] = setting.rawValue }
             do throws(Errno) { return try state.addDescriptor(.socket(id)) } catch {
                 state.close(id, reset: true)
                 throw .system(error)
@@ -188,12 +188,14 @@ internal import Synchronization
         try network.state.withLock { state throws(Errno) in
             let id = state.socket(socket)
             guard !state[id].isBroken else { throw .invalidArgument }
-            state[id].options[option] = value
+            state.options[id, default: [:]][option] = value
         }
     }
 
     /// The value that was kept; at first TCP_NODELAY is on and all else 0.
     public func value(of option: SocketOptionName, on socket: SocketHandle) throws(Errno) -> Int32 {
-        network.state.withLock { state in state[state.socket(socket)].options[option] ?? 0 }
+        network.state.withLock { state in
+            state.options[state.socket(socket)]?[option] ?? (option == .noDelay ? 1 : 0)
+        }
     }
 }

@@ -55,8 +55,6 @@ struct SimulatedSocket: Sendable {
     var error: Errno?
 
     var registration: Registration?
-    /// Kept, and without effect.
-    var options: [SocketOptionName: Int32] = [.noDelay: 1]
 
     var room: Int { max(0, sendCapacity - unsent.count) }
 
