@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -255,6 +256,11 @@ int cl_peer_credentials(int fd, uint32_t numbers[3]) {
 }
 
 int cl_shutdown_writes(int fd) { return RESULT(shutdown(fd, SHUT_WR)); }
+
+int cl_waiting_bytes(int fd) {
+    int count = 0;
+    return RESULT(ioctl(fd, FIONREAD, &count)) < 0 ? -errno : count;
+}
 
 int cl_reset_on_close(int fd) {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};

@@ -42,10 +42,9 @@ int cl_set_option(int fd, int option, int value) {
     return RESULT(setsockopt(fd, options[option].level, options[option].name, &value, sizeof value));
 }
 
-int cl_get_option(int fd, int option) {
-    int value = 0;
-    socklen_t length = sizeof value;
-    return getsockopt(fd, options[option].level, options[option].name, &value, &length) < 0 ? -errno : value;
+int cl_get_option(int fd, int option, int *value) {
+    socklen_t length = sizeof *value;
+    return RESULT(getsockopt(fd, options[option].level, options[option].name, value, &length));
 }
 
 static int domain(int fd) {

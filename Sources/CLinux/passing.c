@@ -4,8 +4,8 @@
 #endif
 #include "CLinux.h"
 
+#include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -18,7 +18,7 @@ ptrdiff_t cl_send_passing(int fd, const cl_piece *pieces, size_t count, const in
         char bytes[CMSG_SPACE(CL_MOST_PASSED * sizeof(int))];
         struct cmsghdr header;
     } control;
-    if (passed < 1 || passed > CL_MOST_PASSED) return -22;  // EINVAL
+    if (passed < 1 || passed > CL_MOST_PASSED) return -EINVAL;
     size_t size = (size_t)passed * sizeof(int);
     struct msghdr message = {
         .msg_iov = (struct iovec *)pieces,
@@ -61,10 +61,4 @@ ptrdiff_t cl_receive_passed(int fd, void *buffer, size_t size, int *descriptors,
         *passed += (int)(bytes / sizeof(int));
     }
     return result;
-}
-
-int cl_waiting_bytes(int fd) {
-    int count = 0;
-    long result = cl_system_call(__NR_ioctl, fd, FIONREAD, (long)&count, 0, 0, 0);
-    return result < 0 ? (int)result : count;
 }

@@ -26,7 +26,7 @@ public enum PassingError: Error, Equatable, CustomStringConvertible {
     case notUnix
     /// There has to be a byte for them to travel with.
     case noBytes
-    /// The kernel takes so many with one message.
+    /// So many go with one byte (253: the kernel's limit), or wait to be sent (1,024).
     case tooMany(limit: Int)
     /// One that was to be passed is not open, or this process has no number left (EMFILE).
     case refused(descriptor: Int32, Errno)
@@ -39,7 +39,7 @@ public enum PassingError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .notUnix: "descriptors can only be passed over Unix sockets"
         case .noBytes: "descriptors need at least one byte to travel with"
-        case .tooMany(let limit): "no more than \(limit) descriptors can be passed with one message"
+        case .tooMany(let limit): "no more than \(limit) descriptors can be passed at a time"
         case .refused(let descriptor, let errno): "descriptor \(descriptor) can't be passed: \(errno)"
         case .lost(let limit):
             "the peer passed more descriptors than may wait (\(limit)), or than this process has numbers for"

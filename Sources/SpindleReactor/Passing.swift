@@ -19,6 +19,9 @@ struct Passing: Sendable {
 
     var isEmpty: Bool { departing.isEmpty && limit == 0 && arrived.isEmpty }
 
+    /// So many may come with the next bytes.
+    var room: Int { min(max(limit - arrived.count, 0), StreamSocket.mostPassed) }
+
     /// So many may wait to be sent.
     static var mostWaiting: Int { 1024 }
 
@@ -104,17 +107,15 @@ extension Reactor {
 
     @inline(never)
     private func receivePassed(from connection: Connection, limit: Int) -> ReceiveOutcome {
-        var allowed = 0
         // Of a connection that ends, the kernel closes them.
-        if connection.state.phase == .open, let extras = connection.extras { allowed = extras.passing.limit }
-        let room = allowed > 0 ? allowed - (connection.extras?.passing.arrived.count ?? 0) : 0
-        var passed = PassedDescriptors(room: min(max(room, 0), StreamSocket.mostPassed))
+        let extras = connection.state.phase == .open ? connection.extras : nil
+        var passed = PassedDescriptors(room: extras?.passing.room ?? 0)
         let outcome = driver.receive(from: connection.handle, limit: limit, passed: &passed)
-        guard allowed > 0, passed.haveCome else { return outcome }
-        connection.extras?.passing.arrived += passed.descriptors
+        guard let extras, extras.passing.limit > 0, passed.haveCome else { return outcome }
+        extras.passing.arrived += passed.descriptors
         guard passed.areIncomplete else { return outcome }
         // Whoever asked for them is not told half of it.
-        end(connection, .failed(PassingError.lost(limit: allowed)), reset: true)
+        end(connection, .failed(PassingError.lost(limit: extras.passing.limit)), reset: true)
         return .wouldBlock
     }
 }

@@ -18,7 +18,7 @@ extension StreamSocket {
     /// getsockopt(2).
     package func value(of option: SocketOptionName) throws(Errno) -> Int32 {
         option == .dscp
-            ? try checked(cl_get_traffic_class(descriptor)) >> 2 : try checked(cl_get_option(descriptor, option.raw))
+            ? try checked(cl_get_traffic_class(descriptor)) >> 2 : try value(ofRaw: option.raw)
     }
 
     /// Sets all of them, in order, up to the first that is refused.

@@ -59,12 +59,6 @@ extension StreamSocket {
             if result != -Int(EINTR) { return .failed(Errno(rawValue: Int32(-result))) }
         }
     }
-
-    /// FIONREAD: the bytes that a receive would give now. Nil when the socket can't tell.
-    package var waitingByteCount: Int? {
-        let count = cl_waiting_bytes(descriptor)
-        return count >= 0 ? Int(count) : nil
-    }
 }
 
 extension PassedDescriptor {

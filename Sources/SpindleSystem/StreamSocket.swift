@@ -166,12 +166,26 @@ public struct StreamSocket: Equatable, Sendable {
     }
 
     /// getsockopt(2); 0 when the socket can't tell.
-    package func value(of option: Option) -> Int { max(0, Int(cl_get_option(descriptor, option.raw))) }
+    package func value(of option: Option) -> Int { (try? value(ofRaw: option.raw)).map { Int($0) } ?? 0 }
+
+    func value(ofRaw option: CInt) throws(Errno) -> CInt {
+        var value: CInt = 0
+        try checked(unsafe cl_get_option(descriptor, option, &value))
+        return value
+    }
+
+    /// FIONREAD: the bytes that a receive would give now. Nil when the socket can't tell.
+    package var waitingByteCount: Int? {
+        let count = cl_waiting_bytes(descriptor)
+        return count >= 0 ? Int(count) : nil
+    }
 
     /// SO_ERROR: the error that waits on the socket, cleared by reading it; nil for none.
     package func takeError() -> Errno? {
-        let code = cl_get_option(descriptor, CInt(CL_ERROR))
-        return code == 0 ? nil : Errno(rawValue: abs(code))
+        do throws(Errno) {
+            let code = try value(ofRaw: CInt(CL_ERROR))
+            return code == 0 ? nil : Errno(rawValue: code)
+        } catch { return error }
     }
 
     /// SO_BINDTODEVICE: only packets of the interface `name`; needs CAP_NET_RAW on old kernels.

@@ -94,6 +94,7 @@ extension EngineTests {
                 #expect("\(error!)".contains("TCP_KEEPCNT is refused") && "\(error!)".contains("kind of socket"))
                 #expect(throws: SocketOptionError(.dscp, .notSupported)) { try transport.value(of: .dscp) }
                 #expect(!transport.noDelay)
+                #expect(try transport.value(of: .incomingCPU) == -1, "no packet has come, and that is no error")
             }
         }
 
@@ -155,11 +156,16 @@ extension EngineTests {
             )
             for (text, said) in [
                 ("tcp:127.0.0.1:80:dscp=64", "from 0 to 63"), ("tcp:127.0.0.1:80:keep-alive=0s", "allowed is a time"),
+                ("tcp:127.0.0.1:80:keep-alive=3000000000s", "TCP_KEEPIDLE"),
                 ("tcp:127.0.0.1:80:keepalive=1s", "did you mean"), ("tcp:127.0.0.1:80:fast-open=1", "fast-open"),
             ] {
                 let error = #expect(throws: (any Error).self) { try registry.makeRoute(text) }
                 #expect(error.map { "\($0)".contains(said) } == true, "\(text): \(String(describing: error))")
             }
+            let error = #expect(throws: (any Error).self) {
+                try registry.makeEndpoint("tcp:0:defer-accept=3000000000s")
+            }
+            #expect(error.map { "\($0)".contains("TCP_DEFER_ACCEPT") } == true, "it is not left out")
         }
     }
 }

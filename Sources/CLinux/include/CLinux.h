@@ -80,6 +80,8 @@ int cl_local_address(int fd, cl_address *address);
 int cl_peer_address(int fd, cl_address *address);
 ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count);
 int cl_shutdown_writes(int fd);
+/// FIONREAD: the bytes that a read would give, or -errno. ioctl_tty(2), tcp(7).
+int cl_waiting_bytes(int fd);
 /// SO_PEERCRED: process, user and group of a Unix socket's other end, in this order. unix(7).
 int cl_peer_credentials(int fd, uint32_t numbers[3]);
 /// Descriptors that one message can pass: the kernel's SCM_MAX_FD.
@@ -88,8 +90,6 @@ enum { CL_MOST_PASSED = 253 };
 ptrdiff_t cl_send_passing(int fd, const cl_piece *pieces, size_t count, const int *descriptors, int passed);
 /// recvmsg(2) with room for so many descriptors: `passed` have come, close-on-exec; `lost` is 1 when others had no room.
 ptrdiff_t cl_receive_passed(int fd, void *buffer, size_t size, int *descriptors, int room, int *passed, int *lost);
-/// FIONREAD: the bytes that a read would give, or -errno. ioctl_tty(2), tcp(7).
-int cl_waiting_bytes(int fd);
 /// F_DUPFD_CLOEXEC.
 int cl_duplicate(int fd);
 /// O_NONBLOCK, of the open socket and so of every number for it. fcntl(2).
@@ -104,8 +104,7 @@ enum { CL_REUSEADDR, CL_REUSEPORT, CL_OOBINLINE, CL_KEEPALIVE, CL_NODELAY, CL_V6
        CL_KEEP_COUNT, CL_USER_TIMEOUT, CL_NOT_SENT_LOW_WATERMARK, CL_FAST_OPEN, CL_FAST_OPEN_CONNECT,
        CL_DEFER_ACCEPT, CL_MARK, CL_INCOMING_CPU };
 int cl_set_option(int fd, int option, int value);
-/// The option's value, or -errno: for options whose value is never negative.
-int cl_get_option(int fd, int option);
+int cl_get_option(int fd, int option, int *value);
 /// IP_TOS and IPV6_TCLASS, all eight bits, by the socket's family. ip(7), ipv6(7)
 int cl_set_traffic_class(int fd, int value);
 int cl_get_traffic_class(int fd);

@@ -26,7 +26,8 @@ extension PluginArguments {
         return settings
     }
 
-    private func setting<Value>(
+    /// The option with its value; an error when it can't have that.
+    func setting<Value>(
         _ option: SocketOption<Value>,
         _ value: Value,
         _ key: String

@@ -28,10 +28,10 @@ enum TCPEndpoint {
         }
         options.settings = try arguments.takeSocketSettings()
         if let queue = try arguments.takeInteger("fast-open", in: 1...65_535) {
-            options.settings += [SocketSetting(.fastOpen, queue)].compactMap { $0 }
+            options.settings.append(try arguments.setting(.fastOpen, queue, "fast-open"))
         }
         if let time = try arguments.takeDuration("defer-accept") {
-            options.settings += [SocketSetting(.deferAccept, time)].compactMap { $0 }
+            options.settings.append(try arguments.setting(.deferAccept, time, "defer-accept"))
         }
         return { [address, options] engine, build in try engine.listen(on: address, options: options, build) }
     }

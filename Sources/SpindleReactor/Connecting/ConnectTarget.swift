@@ -56,7 +56,6 @@ public struct ConnectError: Error, CustomStringConvertible {
                 + attempts.map { "\($0.target): \($0.reason)" }.joined(separator: "; ")
         }
         if case .failed(let error as ResolveError) = reason { return "cannot connect to \(target): \(error)" }
-        if case .failed(let error as SocketOptionError) = reason { return "cannot connect to \(target): \(error)" }
         return "cannot connect to \(target): \(reason)"
     }
 }
