@@ -167,11 +167,11 @@ internal import SpindleCore
     }
 
     private mutating func join(_ length: Int) {
-        let last = count - 1
-        if unsafe messages[last].segment == 0 { unsafe messages[last].segment = UInt16(messages[last].count) }
+        let last = unsafe messages + count - 1
+        if unsafe last.pointee.segment == 0 { unsafe last.pointee.segment = UInt16(last.pointee.count) }
         // A shorter one is the last of its message.
-        isOpen = unsafe length == Int(messages[last].segment)
-        unsafe messages[last].count += UInt32(length)
+        isOpen = unsafe length == Int(last.pointee.segment)
+        unsafe last.pointee.count += UInt32(length)
         datagramCount += 1
         segmentsInLast += 1
     }
