@@ -164,19 +164,6 @@ void cl_decode_address(const void *address, size_t length, cl_address *to) {
     }
 }
 
-void cl_encode_peer(const cl_address *from, int socket_family, cl_peer *to) {
-    cl_address address = *from;
-    if (from->family == 4 && socket_family == 6) {
-        static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-        address.family = 6;
-        memcpy(address.bytes, prefix, sizeof prefix);
-        memcpy(address.bytes + 12, from->bytes, 4);
-    }
-    raw_address raw;
-    to->length = (uint8_t)encode(&address, &raw);
-    memcpy(to->bytes, &raw, to->length);
-}
-
 int cl_address_parse(const char *text, cl_address *to) {
     memset(to, 0, sizeof *to);
     if (inet_pton(AF_INET, text, to->bytes) == 1) {

@@ -21,7 +21,19 @@
 
 #define RESULT(call) ({ __typeof__(call) result_ = (call); result_ < 0 ? -errno : result_; })
 
-_Static_assert(sizeof(struct sockaddr_in6) <= sizeof((cl_peer){0}.bytes), "a peer's address");
+#ifndef SO_MEMINFO
+#define SO_MEMINFO 55
+#endif
+#ifndef IP_MULTICAST_ALL
+#define IP_MULTICAST_ALL 49
+#endif
+#ifndef IPV6_MULTICAST_ALL
+#define IPV6_MULTICAST_ALL 29
+#endif
+
+enum { ADDRESS_BYTES = sizeof(struct sockaddr_in6) };
+_Static_assert(ADDRESS_BYTES == 28 && sizeof(cl_peer) == 32, "a peer's address, and its length");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a peer's length is the upper half of its last word");
 
 // What one message's control data has at most: UDP_GRO, packet info and the traffic class in both families, SO_RXQ_OVFL.
 enum {
@@ -53,6 +65,24 @@ cl_datagram_scratch *cl_datagram_scratch_make(int count) {
     return scratch;
 }
 
+// What the kernel changes of a header that it has filled.
+static void arm(cl_datagram_scratch *scratch, int i) {
+    struct msghdr *message = &scratch->messages[i].msg_hdr;
+    message->msg_namelen = ADDRESS_BYTES;
+    message->msg_control = &scratch->controls[i];
+    message->msg_controllen = sizeof scratch->controls[i];
+}
+
+cl_datagram_scratch *cl_datagram_scratch_make_incoming(cl_datagram *datagrams, int count, uint32_t room) {
+    cl_datagram_scratch *scratch = cl_datagram_scratch_make(count);
+    for (int i = 0; i < count; i++) {
+        scratch->pieces[i] = (struct iovec){.iov_base = datagrams[i].bytes, .iov_len = room};
+        scratch->messages[i].msg_hdr.msg_name = &datagrams[i].peer;
+        arm(scratch, i);
+    }
+    return scratch;
+}
+
 void cl_datagram_scratch_free(cl_datagram_scratch *scratch) {
     free(scratch->messages);
     free(scratch->pieces);
@@ -76,6 +106,9 @@ int cl_datagram_enable(int fd, int family, int feature) {
     case CL_DATAGRAM_LOCAL_ADDRESS:
         result = set(fd, IPPROTO_IP, IP_PKTINFO, 1);
         return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    case CL_DATAGRAM_OWN_GROUPS:
+        result = set(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+        return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
     case CL_DATAGRAM_ECN:
         result = set(fd, IPPROTO_IP, IP_RECVTOS, 1);
         return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
@@ -97,13 +130,17 @@ static void look(cl_datagram *datagram, struct msghdr *message, uint32_t *drops)
             memcpy(&info, data, sizeof info);
             datagram->local_family = 4;
             datagram->interface = (uint32_t)info.ipi_ifindex;
+            // Of a mapped peer both forms come, this one last.
+            datagram->local[0] = datagram->local[1] = 0;
             memcpy(datagram->local, &info.ipi_addr, 4);
+            datagram->to_many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
         } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
             memcpy(&info, data, sizeof info);
             datagram->local_family = 6;
             datagram->interface = info.ipi6_ifindex;
             memcpy(datagram->local, &info.ipi6_addr, 16);
+            datagram->to_many = info.ipi6_addr.s6_addr[0] == 0xff;
         } else if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_TOS) {
             datagram->ecn = *(const uint8_t *)data & 3;
         } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_TCLASS) {
@@ -113,16 +150,14 @@ static void look(cl_datagram *datagram, struct msghdr *message, uint32_t *drops)
     }
 }
 
-int cl_receive_datagrams(int fd, cl_datagram *datagrams, cl_datagram_scratch *scratch, int count, uint32_t room,
-                         uint32_t *drops) {
-    for (int i = 0; i < count; i++) {
-        struct msghdr *message = &scratch->messages[i].msg_hdr;
-        scratch->pieces[i] = (struct iovec){.iov_base = datagrams[i].bytes, .iov_len = room};
-        message->msg_name = datagrams[i].peer.bytes;
-        message->msg_namelen = sizeof datagrams[i].peer.bytes;
-        message->msg_control = &scratch->controls[i];
-        message->msg_controllen = sizeof scratch->controls[i];
-    }
+// The peer's address, with zeros behind it, so that equal ones are equal in all words.
+static void end_peer(cl_peer *peer, socklen_t length) {
+    if (length <= sizeof(struct sockaddr_in)) peer->words[2] = peer->words[3] = 0;
+    if (length == 0) peer->words[0] = peer->words[1] = 0;
+    peer->words[3] = (uint32_t)peer->words[3] | (uint64_t)length << 32;
+}
+
+int cl_receive_datagrams(int fd, cl_datagram *datagrams, cl_datagram_scratch *scratch, int count, uint32_t *drops) {
     int result = (int)cl_system_call(__NR_recvmmsg, fd, (long)scratch->messages, count, 0, 0, 0);
     for (int i = 0; i < result; i++) {
         struct msghdr *message = &scratch->messages[i].msg_hdr;
@@ -133,10 +168,21 @@ int cl_receive_datagrams(int fd, cl_datagram *datagrams, cl_datagram_scratch *sc
         datagram->ecn = 0;
         datagram->interface = 0;
         datagram->local_family = 0;
-        datagram->peer.length = (uint8_t)message->msg_namelen;
+        datagram->to_many = 0;
+        datagram->local[0] = datagram->local[1] = 0;
+        end_peer(&datagram->peer, message->msg_namelen);
         if (message->msg_controllen > 0) look(datagram, message, drops);
+        arm(scratch, i);
     }
     return result;
+}
+
+int64_t cl_datagram_drops(int fd) {
+    // SK_MEMINFO_DROPS, the last of nine. linux/sock_diag.h
+    uint32_t numbers[9] = {0};
+    socklen_t length = sizeof numbers;
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, numbers, &length) < 0) return -errno;
+    return length == sizeof numbers ? numbers[8] : -ENOPROTOOPT;
 }
 
 // Adds one message of control data.
@@ -162,11 +208,10 @@ static void prepare(struct msghdr *message, const cl_datagram *datagram) {
     }
     if (datagram->ecn > 0) {
         int value = datagram->ecn;
-        sa_family_t family;
-        memcpy(&family, datagram->peer.bytes, sizeof family);
         // Of a mapped address the first counts, of an IPv6 one the second.
         put(message, IPPROTO_IP, IP_TOS, &value, sizeof value);
-        if (datagram->peer.length > 0 && family == AF_INET6) put(message, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value);
+        if ((sa_family_t)datagram->peer.words[0] == AF_INET6)
+            put(message, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value);
     }
 }
 
@@ -175,8 +220,9 @@ int cl_send_datagrams(int fd, const cl_datagram *datagrams, cl_datagram_scratch 
         const cl_datagram *datagram = &datagrams[i];
         struct msghdr *message = &scratch->messages[i].msg_hdr;
         scratch->pieces[i] = (struct iovec){.iov_base = datagram->bytes, .iov_len = datagram->count};
-        message->msg_name = datagram->peer.length > 0 ? (void *)datagram->peer.bytes : NULL;
-        message->msg_namelen = datagram->peer.length;
+        uint32_t length = (uint32_t)(datagram->peer.words[3] >> 32);
+        message->msg_name = length > 0 ? (void *)&datagram->peer : NULL;
+        message->msg_namelen = length;
         message->msg_control = &scratch->controls[i];
         message->msg_controllen = 0;
         if ((datagram->segment | datagram->local_family | datagram->ecn) != 0) prepare(message, datagram);

@@ -57,4 +57,6 @@ static int option_is(int fd, int name, int wanted) {
 }
 
 int cl_socket_is_stream(int fd) { return option_is(fd, SO_TYPE, SOCK_STREAM); }
+int cl_socket_is_datagram(int fd) { return option_is(fd, SO_TYPE, SOCK_DGRAM); }
+int cl_socket_is_ipv6(int fd) { return option_is(fd, SO_DOMAIN, AF_INET6); }
 int cl_socket_is_listening(int fd) { return option_is(fd, SO_ACCEPTCONN, 1); }

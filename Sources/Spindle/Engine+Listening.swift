@@ -49,11 +49,20 @@ extension Engine {
 
     /// Has every reactor listen on sockets that are bound, with one factory object per reactor for all of them.
     func add(_ groups: [SocketGroup], _ factory: @escaping @Sendable () -> any StreamProtocolFactory) -> Listener {
+        add(groups) { .streams(StreamService(factoryGroup: $0, makeFactory: factory)) }
+    }
+
+    /// Has every reactor serve sockets that are bound.
+    func add(_ groups: [SocketGroup], _ service: ListenerService) -> Listener { add(groups) { _ in service } }
+
+    /// - Parameter service: Gets the number of the first of these listeners.
+    private func add(_ groups: [SocketGroup], _ service: (Int) -> ListenerService) -> Listener {
         let (added, handles): ([PendingListener], [ReactorHandle]?) = state.withLock { state in
             let firstID = state.nextListenerID
             state.nextListenerID += groups.count
+            let service = service(firstID)
             let added = groups.enumerated().map { offset, group in
-                PendingListener(id: firstID + offset, group: group, factoryGroup: firstID, makeFactory: factory)
+                PendingListener(id: firstID + offset, group: group, service: service)
             }
             guard state.phase == .running else {
                 state.listeners += added
@@ -123,7 +132,7 @@ extension Engine {
     }
 
     /// Lets a program choose the socket, when the accept mode asks for one. A refusal falls back to the hash.
-    private func steer(_ handles: [SocketHandle]) throws(Errno) {
+    func steer(_ handles: [SocketHandle]) throws(Errno) {
         guard handles.count > 1 else { return }
         let program: SteeringProgram
         switch configuration.acceptMode {
@@ -154,18 +163,23 @@ extension Engine {
     /// - Returns: Open once every reactor has begun to accept, or has ended before.
     @discardableResult
     func startListening(_ listeners: [PendingListener], on handles: [ReactorHandle]) -> Latch {
-        let groups = Dictionary(grouping: listeners, by: \.factoryGroup).values.sorted {
-            $0[0].factoryGroup < $1[0].factoryGroup
-        }
         let balances = makeBalances(listeners, handles)
         let accepting = Latch(count: handles.count)
         for handle in handles {
             let arrival = Arrival(at: accepting)
             Engine.submit(
                 { [self] reactor in
-                    for group in groups {
-                        let use = reactor.use(of: group[0].makeFactory())
-                        for listener in group { listen(listener, use, balances[listener.id], on: reactor) }
+                    var (group, use): (Int?, FactoryUse?) = (nil, nil)
+                    for listener in listeners {
+                        switch listener.service {
+                        case .datagrams(let service): serve(listener, service, on: reactor)
+                        case .streams(let service):
+                            // Those of one group stand together.
+                            if group != service.factoryGroup {
+                                (group, use) = (service.factoryGroup, reactor.use(of: service.makeFactory()))
+                            }
+                            listen(listener, use!, balances[listener.id], on: reactor)
+                        }
                     }
                     arrival.arrive()
                 },
@@ -179,7 +193,10 @@ extension Engine {
     private func makeBalances(_ listeners: [PendingListener], _ handles: [ReactorHandle]) -> [Int: Balance] {
         guard handles.count > 1 else { return [:] }
         // Whoever is awake first takes what comes to a shared queue: without a balance that is mostly the same one.
-        let balanced = listeners.filter { $0.group.isShared || configuration.acceptMode == .balanced }
+        let balanced = listeners.filter {
+            guard case .streams = $0.service else { return false }
+            return $0.group.isShared || configuration.acceptMode == .balanced
+        }
         guard !balanced.isEmpty else { return [:] }
         let channel = SpindleReactor.Channel<HandedOverSocket>(
             mailroom,

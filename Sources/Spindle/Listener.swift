@@ -40,14 +40,36 @@ struct SocketGroup: Sendable {
     func close() { sockets.forEach { $0.close() } }
 }
 
-/// Listening sockets that are bound and not yet given to their reactors.
+/// Sockets that are bound and not yet given to their reactors.
 struct PendingListener: Sendable {
     let id: Int
     let group: SocketGroup
-    /// The same number for listeners that share one factory object per reactor.
-    let factoryGroup: Int
-    let makeFactory: @Sendable () -> any StreamProtocolFactory
+    let service: ListenerService
 
     /// Nobody will accept from it.
     func close() { group.close() }
+}
+
+/// What is done with what comes to a listener.
+enum ListenerService: Sendable {
+    case streams(StreamService)
+    case datagrams(DatagramService)
+
+    static func datagrams(_ options: DatagramOptions, _ build: @escaping DatagramService.Build) -> ListenerService {
+        .datagrams(DatagramService(options: options, build: build))
+    }
+}
+
+/// Connections have protocols of a factory.
+struct StreamService: Sendable {
+    /// The same number for listeners that share one factory object per reactor.
+    let factoryGroup: Int
+    let makeFactory: @Sendable () -> any StreamProtocolFactory
+}
+
+/// Each socket has a protocol.
+struct DatagramService: Sendable {
+    typealias Build = @Sendable (any DatagramTransport) throws -> any DatagramProtocol
+    let options: DatagramOptions
+    let build: Build
 }

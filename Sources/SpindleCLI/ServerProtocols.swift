@@ -16,6 +16,12 @@ struct StandardProtocols: Plugin {
             { ChargenProtocol($0) }
         }
         try registry.register(protocol: "daytime", summary: "Says what time it is (RFC 867).") { _ in { Daytime($0) } }
+        try registry.register(datagrams: "echo", summary: "Sends back what it receives (RFC 862).") { _ in
+            { DatagramEcho($0) }
+        }
+        try registry.register(datagrams: "discard", summary: "Drops what it receives (RFC 863).") { _ in
+            { DatagramDiscard($0) }
+        }
         let targets = registry
         try registry.register(protocol: "forward", summary: "Passes connections on: forward:to=TARGET.") { arguments in
             let route = try targets.makeRoute(arguments.require("to", as: #"tcp\:example.com\:80"#))
@@ -29,6 +35,23 @@ final class EchoProtocol: StreamProtocol {
     let transport: any StreamTransport
     init(_ transport: any StreamTransport) { self.transport = transport }
     func dataReceived(_ bytes: Span<UInt8>) { transport.write(bytes) }
+}
+
+/// Sends back what comes in, as it came: a run of datagrams as one.
+final class DatagramEcho: DatagramRunProtocol {
+    let transport: any DatagramTransport
+    init(_ transport: any DatagramTransport) { self.transport = transport }
+    func datagramReceived(_ bytes: Span<UInt8>, from origin: DatagramOrigin) { transport.reply(bytes) }
+    func datagramsReceived(_ run: Span<UInt8>, each segmentBytes: Int, from origin: DatagramOrigin) {
+        transport.reply(run, each: segmentBytes)
+    }
+}
+
+/// Drops what comes in.
+final class DatagramDiscard: DatagramProtocol {
+    let transport: any DatagramTransport
+    init(_ transport: any DatagramTransport) { self.transport = transport }
+    func datagramReceived(_ bytes: Span<UInt8>, from origin: DatagramOrigin) {}
 }
 
 /// Drops what comes in.

@@ -23,6 +23,8 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
     public static var noSuchProcess: Errno { Errno(rawValue: 3) }
     /// A signal arrived first.
     public static var interrupted: Errno { Errno(rawValue: 4) }
+    /// EIO.
+    public static var inputOutput: Errno { Errno(rawValue: 5) }
     /// Bad descriptor.
     public static var badDescriptor: Errno { Errno(rawValue: 9) }
     /// Nothing to read, or no room to write, now.
@@ -53,6 +55,8 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable {
     public static var notSocket: Errno { Errno(rawValue: 88) }
     /// The option or operation is not supported (EOPNOTSUPP).
     public static var notSupported: Errno { Errno(rawValue: 95) }
+    /// EMSGSIZE.
+    public static var messageTooLong: Errno { Errno(rawValue: 90) }
     /// The socket has no such option (ENOPROTOOPT).
     public static var noProtocolOption: Errno { Errno(rawValue: 92) }
     /// The address is in use.

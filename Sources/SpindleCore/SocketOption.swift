@@ -167,7 +167,16 @@ public struct SocketOptionError: Error, Hashable, CustomStringConvertible {
     }
 }
 
-extension StreamTransport {
+/// What has a socket whose options can be set.
+public protocol SocketTransport: AnyObject {
+    /// Sets an option of the socket; `set(_:to:)` with types.
+    func apply(_ setting: SocketSetting) throws(SocketOptionError)
+
+    /// An option's value as the kernel has it; `value(of:)` with types.
+    func rawValue(of option: SocketOptionName) throws(SocketOptionError) -> Int32
+}
+
+extension SocketTransport {
     /// Sets an option of the socket.
     ///
     /// - Throws: `SocketOptionError` with what the kernel says.
@@ -182,7 +191,9 @@ extension StreamTransport {
     public func value<Value>(of option: SocketOption<Value>) throws(SocketOptionError) -> Value {
         option.decode(try rawValue(of: option.name))
     }
+}
 
+extension StreamTransport {
     /// TCP_NODELAY: true sends small pieces at once. On by default. tcp(7). False of other sockets.
     public var noDelay: Bool {
         get { (try? value(of: .noDelay)) ?? false }

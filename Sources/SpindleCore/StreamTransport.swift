@@ -4,7 +4,7 @@
 ///
 /// Owned by one reactor and not Sendable; every call belongs on that reactor's thread. Every call may be made
 /// from every callback, at any time, in any number: what no longer makes sense does nothing.
-public protocol StreamTransport: AnyObject {
+public protocol StreamTransport: SocketTransport {
     /// The other end. Readable for ever, also after `connectionLost`.
     var peerAddress: SocketAddress { get }
     /// This end. Readable for ever, also after `connectionLost`.
@@ -114,12 +114,6 @@ public protocol StreamTransport: AnyObject {
     /// more waits as if the peer didn't take it, watermarks and hard limit included. None at first. Neither timeout
     /// for a peer that doesn't read runs while they make it wait.
     var writeLimits: [RateLimit] { get set }
-
-    /// Sets an option of the socket; `set(_:to:)` with types.
-    func apply(_ setting: SocketSetting) throws(SocketOptionError)
-
-    /// An option's value as the kernel has it; `value(of:)` with types.
-    func rawValue(of option: SocketOptionName) throws(SocketOptionError) -> Int32
 }
 
 extension StreamTransport {

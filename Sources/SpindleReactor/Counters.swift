@@ -24,6 +24,18 @@ public enum Counter: Int, CaseIterable, Sendable {
     case bytesSent
     /// `dataReceived` calls.
     case messages
+    /// Datagrams received.
+    case datagramsReceived
+    /// Datagrams that the kernel took.
+    case datagramsSent
+    /// Datagrams that found no room in the kernel's receive buffer: `SO_RCVBUF`, net.core.rmem_max.
+    case datagramsOverrun
+    /// Datagrams that the kernel did not take: its send buffer was full, or there was no way to the peer.
+    case datagramsUnsent
+    /// Datagrams that were not to be sent: over the reply limit, too long, or to nobody.
+    case datagramsRefused
+    /// Datagrams that were longer than `largestDatagramBytes`: their ends are lost.
+    case datagramsTruncated
     /// Calls that asked for a connection.
     case acceptCalls
     /// Connections accepted.

@@ -119,6 +119,7 @@ extension Reactor {
     /// An event of no connection.
     @inline(never)
     func specialEvent(_ event: DriverEvent) {
+        if let index = event.token.portIndex { return datagramEvent(onPort: index, event.token) }
         guard event.token.isWatch, let watch = watches.first(where: { $0.token == event.token }) else {
             return counters.add(.staleEvents)
         }

@@ -145,6 +145,10 @@ internal import SpindleSystem
         try epoll.add(descriptor, .level(readiness), token: token.rawValue)
     }
 
+    package func watch(datagrams socket: SocketHandle, token: EventToken) throws(Errno) {
+        try epoll.add(socket.rawValue, .incoming, token: token.rawValue)
+    }
+
     package func change(descriptor: Int32, to readiness: Readiness, token: EventToken) throws(Errno) {
         try epoll.rearm(descriptor, .level(readiness), token: token.rawValue)
     }

@@ -30,6 +30,7 @@ extension Reactor {
     package func stopListening(_ listenerID: Int) {
         preconditionCurrent()
         guard corked == .none else { return callSoon { [unowned self] in stopListening(listenerID) } }
+        closePorts(of: listenerID)
         for acceptor in acceptors.compactMap({ $0 }) where acceptor.listenerID == listenerID && !acceptor.isClosed {
             // A closed listener resets what is in its queue (tcp_migrate_req is off by default), so it is emptied.
             // Nothing is handed over any more: the other reactors' listeners may be closed already.
@@ -52,6 +53,7 @@ extension Reactor {
 
     package func stopListening() {
         for acceptor in acceptors.compactMap({ $0 }) { stopListening(acceptor.listenerID) }
+        for port in ports { if let id = port?.listenerID { stopListening(id) } }
     }
 
     /// Takes connections until there is none or the budget ends.

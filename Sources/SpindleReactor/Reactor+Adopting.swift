@@ -20,10 +20,12 @@ public struct AdoptError: Error, Equatable, CustomStringConvertible {
         let reason =
             switch failure {
             case .notStream: "it is no stream socket"
+            case .notDatagram: "it is no UDP socket"
+            case .notBound: "it is bound to no port; bind(2) is for whoever opened it"
             case .notListening: "it does not listen; listen(2) is for whoever opened it"
             case .listening: "it listens, and is no connection"
             case .notConnected: "it is not connected"
-            case .unknownFamily: "its family is neither IPv4 nor IPv6 nor Unix"
+            case .unknownFamily: "its family is none that is served so"
             case .system(.badDescriptor): "it is not open"
             case .system(.notSocket): "it is no socket"
             case .system(let errno): "\(errno)"

@@ -7,7 +7,7 @@ extension Reactor {
     /// Handles the batch of events, then what earlier turns left unread.
     func dispatch() {
         // What is on these lists now was left by earlier turns; what this batch leaves waits for the next one.
-        let (leftConnections, leftListeners) = (readyList.count, readyAcceptors.count)
+        let (leftConnections, leftListeners, leftPorts) = (readyList.count, readyAcceptors.count, readyPorts.count)
         let count = events.count
         counters.add(.events, count)
         var sinceGlance = 0
@@ -19,6 +19,7 @@ extension Reactor {
         }
         if leftConnections > 0 { readOn(leftConnections, &sinceGlance) }
         if leftListeners > 0 { acceptOn(leftListeners) }
+        if leftPorts > 0 { readDatagramsOn(leftPorts) }
         recorder.note(eventCount: count)
         recorder.end(.dispatch)
     }
@@ -233,7 +234,7 @@ extension Reactor {
     }
 
     @inline(never)
-    private func noteLongestCallback(_ ticks: UInt64, of proto: any StreamProtocol) {
+    func noteLongestCallback(_ ticks: UInt64, of proto: AnyObject) {
         longestCallbackTicks = ticks
         recorder.noteLongestCallback(ticks, of: proto)
     }

@@ -67,6 +67,15 @@ public final class Reactor {
     /// Descriptors of others that are waited for: few, so they are looked for one by one.
     var watches: ContiguousArray<DescriptorWatch> = []
     var watchCount: UInt32 = 0
+    /// UDP sockets, by slot.
+    var ports: ContiguousArray<DatagramPort?> = []
+    var portCount: UInt32 = 0
+    /// Those with datagrams left that no edge will announce.
+    var readyPorts: ContiguousArray<DatagramPort> = []
+    /// Those whose protocols have not been told yet that they are closed.
+    var closedPorts: ContiguousArray<DatagramPort> = []
+    /// Nil while there has been no UDP socket.
+    var datagramRoom: DatagramRoom?
     /// Looks up the names that connections of this side go to.
     public var resolver: any NameResolver = NoResolver()
     private var connectionNumber: UInt64 = 0
@@ -189,6 +198,7 @@ public final class Reactor {
         perform {
             stopListening()
             endAllConnections()
+            endPorts()
             endWatches()
             _ = table.takeRemoved()
             discardJobs()

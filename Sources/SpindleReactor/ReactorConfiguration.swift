@@ -37,6 +37,11 @@ public struct ReactorConfiguration: Sendable, Equatable {
     /// What a callback writes is gathered up to this many bytes; larger pieces are sent uncopied.
     public var corkBytes = 8 << 10
 
+    /// Datagrams that one receive asks for at most, and that leave with one send; the kernel keeps the rest.
+    public var datagramsPerReceive = 64
+    /// Bytes of the longest datagram; the rest of a longer one is cut off. Below 65,535 datagrams do not come in groups.
+    public var largestDatagramBytes = 65_535
+
     /// Connections that may be open; more are accepted and closed at once.
     public var maximumConnections = Int.max
     /// No bytes in or out for so long calls `idleTimeoutExpired`; nil never does.
@@ -65,6 +70,7 @@ public struct ReactorConfiguration: Sendable, Equatable {
     func checkInvariants() {
         precondition(receiveBufferBytes > 0 && readBudgetBytes > 0, "a reactor reads at least a byte")
         precondition(eventsPerWait > 0 && acceptBudget > 0 && closeBudget > 0, "budgets are at least 1")
+        precondition(datagramsPerReceive > 0 && largestDatagramBytes > 0, "a reactor receives at least a datagram")
         precondition(mailBudget > 0 && timerBudget > 0 && jobBudget > 0, "budgets are at least 1")
         precondition(eventsPerMailGlance > 0, "glances are at least an event apart")
         precondition(

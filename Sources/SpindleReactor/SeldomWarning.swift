@@ -10,6 +10,10 @@ package enum SeldomWarning: Int, CaseIterable, Sendable {
     case forwarding
     /// A connection was refused by a limit or an access list.
     case refusing
+    /// A datagram's callback threw.
+    case datagramCallback
+    /// Datagrams could not be received, or sent.
+    case datagramTransfer
 }
 
 /// When each kind was logged last, and how many lines were kept back since.

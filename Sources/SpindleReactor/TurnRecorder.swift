@@ -108,7 +108,7 @@ package final class TurnRecorder: Sendable {
     }
 
     /// Keeps the longest callback so far and whose it was.
-    func noteLongestCallback(_ ticks: UInt64, of proto: any StreamProtocol) {
+    func noteLongestCallback(_ ticks: UInt64, of proto: AnyObject) {
         published.withLock { $0 = (ticks, String(describing: type(of: proto))) }
     }
 

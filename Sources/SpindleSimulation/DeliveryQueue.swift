@@ -13,6 +13,8 @@ struct DeliveryQueue: Sendable {
         case reset(to: SocketID)
         /// The handshake of the connecting socket is over.
         case established(SocketID)
+        /// A datagram arrives.
+        case datagram(SimulatedDatagram)
     }
 
     private struct Entry {

@@ -18,6 +18,10 @@ public struct FaultPlan: Sendable, Equatable {
     public var fullWrites = 0.0
     /// The connection of a send or receive is broken from the middle of the network: both ends see a reset.
     public var resets = 0.0
+    /// A datagram is lost on its way.
+    public var datagramLosses = 0.0
+    /// A datagram arrives twice.
+    public var datagramDuplicates = 0.0
     /// An accept fails with one of `acceptErrnos`.
     public var acceptErrors = 0.0
     /// What a failing accept fails with. `ECONNABORTED` takes the connection out of the queue (and resets it);
@@ -25,7 +29,8 @@ public struct FaultPlan: Sendable, Equatable {
     public var acceptErrnos: [Errno] = FaultPlan.everyAcceptErrno
     /// A wait reports a registration once more though nothing changed, as epoll may.
     public var extraEvents = 0.0
-    /// How long bytes, ends and resets are on their way, in each direction; their order in a direction is kept.
+    /// How long bytes, ends, resets and datagrams are on their way. In each direction the order of bytes is kept, that
+    /// of datagrams is not.
     public var delays: ClosedRange<Duration> = .zero ... .zero
     /// Nobody answers at these addresses: a connection to one is neither established nor refused.
     public var silentAddresses: Set<SocketAddress> = []
@@ -64,5 +69,7 @@ public struct FaultPlan: Sendable, Equatable {
         delays = .zero ... .microseconds(Int64(longest * 1000))
         let share = draw(upTo: 0.01)
         if resets { self.resets = share }
+        datagramLosses = draw(upTo: 0.2)
+        datagramDuplicates = draw(upTo: 0.1)
     }
 }

@@ -73,6 +73,7 @@ extension NetworkState {
     mutating func closeDescriptor(_ handle: SocketHandle, reset: Bool) {
         switch removeDescriptor(handle) {
         case .socket(let id): close(id, reset: reset)
+        case .datagrams(let id): closeDatagrams(id)
         case .listener(let id):
             guard let index = listeners.firstIndex(where: { $0.id == id }) else { return }
             // In a group the kernel moves the last socket into the gap. reuseport_detach_sock().

@@ -8,6 +8,7 @@ struct ReadyList: Sendable {
     enum Entry: Sendable {
         case socket(SocketID)
         case listener(SocketID)
+        case datagrams(SocketID)
         /// An event that a test made up.
         case madeUp(DriverEvent)
     }
@@ -48,6 +49,7 @@ extension NetworkState {
             precondition(self[id].registration == nil, "descriptor \(handle.rawValue) is watched already: EEXIST")
             self[id].registration = Registration(driver: driver, token: token)
             if self[id].readiness.isEmpty == false { noteChange(id) }
+        case .datagrams: preconditionFailure("descriptor \(handle.rawValue) is a UDP socket")
         case .listener:
             let index = listenerIndex(handle)
             precondition(listeners[index].registration == nil, "listener \(handle.rawValue) is watched already: EEXIST")
@@ -94,6 +96,14 @@ extension NetworkState {
             if !self[id].isWritable { self[id].wantsRoom = true }
             let readiness = self[id].readiness
             return readiness.isEmpty ? nil : DriverEvent(token: registration.token, readiness: readiness)
+        case .datagrams(let id):
+            guard let index = datagramIndex(id), let registration = datagramSockets[index].registration else {
+                return nil
+            }
+            datagramSockets[index].registration!.isQueued = false
+            let readiness: Readiness = datagramSockets[index].error == nil ? [] : .error
+            guard !datagramSockets[index].queue.isEmpty || readiness == .error else { return nil }
+            return DriverEvent(token: registration.token, readiness: readiness.union(.readable))
         case .listener(let id):
             guard let index = listeners.firstIndex(where: { $0.id == id }),
                 let registration = listeners[index].registration

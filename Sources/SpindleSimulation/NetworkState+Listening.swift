@@ -29,7 +29,7 @@ extension NetworkState {
         return granted
     }
 
-    private static func overlap(_ first: SocketAddress, _ second: SocketAddress) -> Bool {
+    static func overlap(_ first: SocketAddress, _ second: SocketAddress) -> Bool {
         guard first.port == second.port else { return false }
         return first.with(port: 0) == second.with(port: 0) || first.isWildcard || second.isWildcard
     }

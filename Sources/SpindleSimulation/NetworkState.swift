@@ -11,6 +11,7 @@ struct NetworkState: Sendable {
     enum Descriptor: Sendable {
         case socket(SocketID)
         case listener(SocketID)
+        case datagrams(SocketID)
     }
 
     /// The first descriptor, as if standard input, output and error were open.
@@ -30,6 +31,7 @@ struct NetworkState: Sendable {
     private var freeSlots: [Int] = []
     private var nextSerial: UInt64 = 1
     var listeners: [SimulatedListener] = []
+    var datagramSockets: [SimulatedDatagramSocket] = []
     var descriptors: [Descriptor?] = []
     private var firstFree = 0
     var openDescriptorCount = 0
@@ -71,7 +73,7 @@ struct NetworkState: Sendable {
     }
 
     /// True while the socket exists; its slot may have another tenant by now.
-    func exists(_ id: SocketID) -> Bool { sockets[id.slot]?.id == id }
+    func exists(_ id: SocketID) -> Bool { id.slot >= 0 && sockets[id.slot]?.id == id }
 
     /// The socket, which must exist.
     subscript(id: SocketID) -> SimulatedSocket {
@@ -93,7 +95,7 @@ struct NetworkState: Sendable {
         freeSlots.append(id.slot)
     }
 
-    var socketCount: Int { sockets.count - freeSlots.count }
+    var socketCount: Int { sockets.count - freeSlots.count + datagramSockets.count }
 
     // MARK: Descriptors
 
@@ -126,9 +128,14 @@ struct NetworkState: Sendable {
 
     func socket(_ handle: SocketHandle) -> SocketID {
         guard case .socket(let id) = target(of: handle) else {
-            preconditionFailure("descriptor \(handle.rawValue) is a listener")
+            preconditionFailure("descriptor \(handle.rawValue) is no connection")
         }
         return id
+    }
+
+    /// What the options of a connection, or of a UDP socket, are kept by.
+    func optionsKey(of handle: SocketHandle) -> SocketID {
+        if case .datagrams(let id) = target(of: handle) { id } else { socket(handle) }
     }
 
     func listenerIndex(_ handle: SocketHandle) -> Int {
@@ -176,6 +183,7 @@ struct NetworkState: Sendable {
             transfer(from: sender)
         case .reset(let receiver): if exists(receiver) { receiveReset(receiver) }
         case .established(let client): if exists(client) { establish(client) }
+        case .datagram(let datagram): deliver(datagram)
         }
     }
 }

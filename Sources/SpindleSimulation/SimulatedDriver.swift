@@ -186,8 +186,8 @@ internal import Synchronization
     /// Keeps the value, without effect; EINVAL when the connection was reset, as setsockopt(2) has it.
     public func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno) {
         try network.state.withLock { state throws(Errno) in
-            let id = state.socket(socket)
-            guard !state[id].isBroken else { throw .invalidArgument }
+            let id = state.optionsKey(of: socket)
+            guard !state.exists(id) || !state[id].isBroken else { throw .invalidArgument }
             state.options[id, default: [:]][option] = value
         }
     }
@@ -195,7 +195,7 @@ internal import Synchronization
     /// The value that was kept; at first TCP_NODELAY is on and all else 0.
     public func value(of option: SocketOptionName, on socket: SocketHandle) throws(Errno) -> Int32 {
         network.state.withLock { state in
-            state.options[state.socket(socket)]?[option] ?? (option == .noDelay ? 1 : 0)
+            state.options[state.optionsKey(of: socket)]?[option] ?? (option == .noDelay ? 1 : 0)
         }
     }
 }

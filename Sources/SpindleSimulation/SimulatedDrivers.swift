@@ -52,7 +52,7 @@ public struct SimulatedDrivers: DriverProvider {
     /// Chooses the group's sockets by `program` from now on.
     public func steer(_ socket: SocketHandle, by program: SteeringProgram) throws(Errno) {
         network.state.withLock { state in
-            state.programs[state.listeners[state.listenerIndex(socket)].address] = program
+            if let address = state.localAddress(of: socket) { state.programs[address] = program }
         }
     }
 
@@ -67,6 +67,7 @@ extension NetworkState {
         switch target(of: handle) {
         case .socket(let id): self[id].localAddress
         case .listener: listeners[listenerIndex(handle)].address
+        case .datagrams: datagramSockets[datagramIndex(handle)].address
         }
     }
 }

@@ -3,14 +3,14 @@
 internal import CLinux
 package import SpindleCore
 
-/// A stream socket that somebody else has opened: looked at, and given a number of our own.
+/// A socket that somebody else has opened: looked at, and given a number of our own.
 package enum AdoptedSocket {
     /// What it has to be.
     package enum Role: Sendable { case listener, connection }
 
     /// Why it can't be had.
     package enum Failure: Error, Equatable {
-        case notStream, notListening, listening, notConnected, unknownFamily
+        case notStream, notDatagram, notListening, listening, notConnected, unknownFamily, notBound
         case system(Errno)
     }
 
@@ -33,13 +33,33 @@ package enum AdoptedSocket {
             do throws(Errno) { address = try theirs.peerAddress() } catch { throw .notConnected }
         }
         guard let address, try theirs.hasKnownFamily() else { throw .unknownFamily }
+        return (try number(for: theirs), address)
+    }
+
+    /// True of a UDP socket.
+    package static func isDatagram(_ descriptor: CInt) -> Bool { cl_socket_is_datagram(descriptor) == 1 }
+
+    /// The same of a UDP socket that is bound.
+    package static func take(
+        datagrams descriptor: CInt
+    ) throws(Failure) -> (socket: DatagramSocket, address: SocketAddress) {
+        guard try answer(cl_socket_is_datagram(descriptor)) else { throw .notDatagram }
+        let theirs = StreamSocket(descriptor: descriptor)
+        guard try theirs.hasKnownFamily(), let address = try? theirs.localAddress(), !address.isUnix else {
+            throw .unknownFamily
+        }
+        guard address.port != 0 else { throw .notBound }
+        return (DatagramSocket(descriptor: try number(for: theirs).descriptor), address)
+    }
+
+    private static func number(for theirs: StreamSocket) throws(Failure) -> StreamSocket {
         do throws(Errno) {
             let ours = try theirs.duplicate()
             do throws(Errno) { try checked(cl_set_nonblocking(ours.descriptor)) } catch {
                 ours.close()
                 throw error
             }
-            return (ours, address)
+            return ours
         } catch { throw .system(error) }
     }
 

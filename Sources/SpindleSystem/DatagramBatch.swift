@@ -2,7 +2,7 @@
 
 internal import CLinux
 internal import Glibc
-internal import SpindleCore
+package import SpindleCore
 
 /// Datagrams that came in with one call. Allocated once, by the thread that uses it.
 @safe package struct IncomingDatagrams: ~Copyable {
@@ -10,7 +10,7 @@ internal import SpindleCore
     package let capacity: Int
     /// So many bytes each may have; the rest of a longer one is cut off, and said to be. With groups 65,535.
     package let room: Int
-    /// How many found no room in the socket since it was made, as far as the kernel has told.
+    /// How many found no room in the socket since it was made, as far as the kernel has told of the last receive's.
     package var dropCount: UInt32 = 0
 
     let datagrams: UnsafeMutablePointer<cl_datagram>
@@ -21,11 +21,13 @@ internal import SpindleCore
         precondition(capacity > 0 && room > 0, "\(capacity) datagrams of \(room) bytes")
         self.capacity = capacity
         self.room = room
-        unsafe memory = .allocate(byteCount: capacity * room, alignment: 64)
+        // Not a power of two apart: their first lines would all fall into one set of the cache.
+        let stride = (room + 127) & ~63 | 64
+        unsafe memory = .allocate(byteCount: capacity * stride, alignment: 64)
         unsafe datagrams = .allocate(capacity: capacity)
         unsafe datagrams.initialize(repeating: cl_datagram(), count: capacity)
-        for index in 0..<capacity { unsafe datagrams[index].bytes = memory + index * room }
-        unsafe scratch = cl_datagram_scratch_make(CInt(capacity))
+        for index in 0..<capacity { unsafe datagrams[index].bytes = memory + index * stride }
+        unsafe scratch = cl_datagram_scratch_make_incoming(datagrams, CInt(capacity), UInt32(room))
     }
 
     deinit {
@@ -34,47 +36,78 @@ internal import SpindleCore
         unsafe memory.deallocate()
     }
 
-    /// One that came, of which `index` is below what `receive` returned.
-    package subscript(index: Int) -> IncomingDatagram {
-        precondition(index >= 0 && index < capacity, "datagram \(index) of \(capacity)")
-        return unsafe IncomingDatagram(datagrams + index)
+    /// Shows one that came: its bytes, or those of all of its segments; the bytes of each but the last, 0 when it is
+    /// one; and where it is from.
+    @inline(__always)
+    package func withDatagram<Result>(
+        _ index: Int,
+        _ body: (Span<UInt8>, Int, DatagramOrigin) -> Result
+    ) -> Result {
+        let datagram = unsafe pointer(to: index)
+        let count = unsafe min(Int(datagram.pointee.count), room)
+        let bytes = unsafe UnsafeBufferPointer(
+            start: datagram.pointee.bytes.assumingMemoryBound(to: UInt8.self),
+            count: count
+        )
+        let segment = unsafe Int(datagram.pointee.segment)
+        let origin = unsafe DatagramOrigin(
+            source: DatagramPeer(datagram.pointee.peer),
+            path: DatagramPath(datagram),
+            isTruncated: datagram.pointee.truncated != 0
+        )
+        return unsafe body(bytes.span, segment < count ? segment : 0, origin)
     }
 
+    /// What is known of one that came, of which `index` is below what `receive` returned.
+    package func origin(of index: Int) -> DatagramOrigin {
+        let datagram = unsafe pointer(to: index)
+        return unsafe DatagramOrigin(
+            source: DatagramPeer(datagram.pointee.peer),
+            path: DatagramPath(datagram),
+            isTruncated: datagram.pointee.truncated != 0
+        )
+    }
+
+    /// Of several that came as one, the bytes of each but the last; 0 when it is one.
+    package func segmentBytes(of index: Int) -> Int {
+        let datagram = unsafe pointer(to: index)
+        let segment = unsafe Int(datagram.pointee.segment)
+        return unsafe segment < Int(datagram.pointee.count) ? segment : 0
+    }
+
+    /// Its bytes, or those of all of its segments.
+    package func byteCount(of index: Int) -> Int { unsafe min(Int(pointer(to: index).pointee.count), room) }
+
     /// Shows its bytes.
+    @inline(__always)
     package func withBytes<Result, Failure: Error>(
         of index: Int,
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        precondition(index >= 0 && index < capacity, "datagram \(index) of \(capacity)")
-        let datagram = unsafe datagrams[index]
+        let datagram = unsafe pointer(to: index)
         let bytes = unsafe UnsafeBufferPointer(
-            start: datagram.bytes.assumingMemoryBound(to: UInt8.self),
-            count: min(Int(datagram.count), room)
+            start: datagram.pointee.bytes.assumingMemoryBound(to: UInt8.self),
+            count: min(Int(datagram.pointee.count), room)
         )
         return try body(unsafe bytes.span)
     }
-}
 
-/// What is known of a datagram that came, or of several that came as one.
-@safe package struct IncomingDatagram {
-    /// Who sent it.
-    package let peer: DatagramPeer
-    /// Of several that came as one, the bytes of each but the last; 0 when it is one.
-    package let segmentBytes: Int
-    /// It was longer than there was room for.
-    package let isTruncated: Bool
-    /// Two bits. RFC 3168.
-    package let ecn: UInt8
-    /// Which address it came to; nil when the socket was not asked to tell.
-    package let source: DatagramSource?
+    /// What a driver without a kernel has received.
+    package mutating func put(_ bytes: [UInt8], from origin: DatagramOrigin, segmentBytes: Int, at index: Int) {
+        let datagram = unsafe pointer(to: index)
+        unsafe datagram.pointee.peer = origin.source.raw
+        unsafe origin.path.put(into: datagram)
+        let count = min(bytes.count, room)
+        unsafe bytes.withUnsafeBytes { unsafe datagram.pointee.bytes.copyMemory(from: $0.baseAddress!, byteCount: count) }
+        unsafe datagram.pointee.count = UInt32(count)
+        unsafe datagram.pointee.segment = UInt16(segmentBytes)
+        unsafe datagram.pointee.truncated = origin.isTruncated || count < bytes.count ? 1 : 0
+    }
 
-    init(_ raw: UnsafeMutablePointer<cl_datagram>) {
-        let raw = unsafe raw.pointee
-        peer = unsafe DatagramPeer(raw.peer)
-        segmentBytes = unsafe Int(raw.segment)
-        isTruncated = unsafe raw.truncated != 0
-        ecn = unsafe raw.ecn
-        source = unsafe DatagramSource(raw)
+    @inline(__always)
+    fileprivate func pointer(to index: Int) -> UnsafeMutablePointer<cl_datagram> {
+        precondition(index >= 0 && index < capacity, "datagram \(index) of \(capacity)")
+        return unsafe datagrams + index
     }
 }
 
@@ -89,18 +122,20 @@ internal import SpindleCore
     package private(set) var count = 0
     /// Datagrams in them.
     package private(set) var datagramCount = 0
-    private var byteCount = 0
+    /// Bytes in them.
+    package private(set) var byteCount = 0
     /// The last message can take another datagram.
     private var isOpen = false
     private var segmentsInLast = 0
-    private let usesSegments: Bool
+    /// Longer datagrams are not joined: their path does not take them as segments. 0 joins none.
+    package var largestSegment: Int
 
     let messages: UnsafeMutablePointer<cl_datagram>
     let scratch: OpaquePointer
     private let memory: UnsafeMutableRawPointer
 
     /// UDP_MAX_SEGMENTS of every kernel that has UDP_SEGMENT.
-    private static var mostSegments: Int { 64 }
+    package static var mostSegments: Int { 64 }
     /// What an IPv4 packet takes: 65,535 less the headers.
     package static var mostBytes: Int { 65_507 }
 
@@ -108,10 +143,11 @@ internal import SpindleCore
         precondition(capacity > 0 && byteCapacity >= OutgoingDatagrams.mostBytes, "\(byteCapacity) bytes")
         self.capacity = capacity
         self.byteCapacity = byteCapacity
-        self.usesSegments = usesSegments
+        largestSegment = usesSegments ? OutgoingDatagrams.mostBytes : 0
         unsafe memory = .allocate(byteCount: byteCapacity, alignment: 64)
-        unsafe messages = .allocate(capacity: capacity)
-        unsafe messages.initialize(repeating: cl_datagram(), count: capacity)
+        // One more: where the next one is prepared.
+        unsafe messages = .allocate(capacity: capacity + 1)
+        unsafe messages.initialize(repeating: cl_datagram(), count: capacity + 1)
         unsafe scratch = cl_datagram_scratch_make(CInt(capacity))
     }
 
@@ -121,49 +157,94 @@ internal import SpindleCore
         unsafe memory.deallocate()
     }
 
+    /// Whom datagrams go to, and which way.
+    package enum Target {
+        /// A peer; `.none` for the one that the socket is connected to.
+        case peer(DatagramPeer, DatagramPath)
+        /// Back to where one that came is from, from the address that it came to.
+        case answer(to: Int)
+    }
+
     /// Adds a datagram, at most `mostBytes` long.
     ///
-    /// - Parameters:
-    ///   - peer: Whom to; nil for the peer that the socket is connected to.
-    ///   - source: Which address it leaves from; nil for the kernel's choice.
-    ///   - ecn: Two bits. RFC 3168.
     /// - Returns: False when there is no room: what waits has to be sent first.
+    @inline(__always)
     package mutating func append(
         _ bytes: Span<UInt8>,
-        to peer: DatagramPeer?,
-        from source: DatagramSource? = nil,
-        ecn: UInt8 = 0
+        to target: Target,
+        of incoming: borrowing IncomingDatagrams
     ) -> Bool {
         precondition(bytes.count <= OutgoingDatagrams.mostBytes, "\(bytes.count) bytes")
         guard byteCount + bytes.count <= byteCapacity else { return false }
-        var message = unsafe cl_datagram()
-        unsafe message.bytes = memory + byteCount
-        unsafe message.count = UInt32(bytes.count)
-        unsafe message.ecn = ecn
-        if let peer { unsafe message.peer = peer.raw }
-        if let source { unsafe source.put(into: &message) }
-        if isOpen, unsafe joins(&message) {
+        let message = unsafe begin(target, incoming)
+        if isOpen, unsafe joins(message, bytes.count) {
             copy(bytes)
             join(bytes.count)
             return true
         }
         guard count < capacity else { return false }
-        unsafe messages[count] = message
-        copy(bytes)
-        count += 1
+        unsafe commit(message, bytes, segmentBytes: 0)
         datagramCount += 1
         segmentsInLast = 1
-        isOpen = usesSegments && !bytes.isEmpty
+        isOpen = !bytes.isEmpty && bytes.count <= largestSegment
         return true
     }
 
-    @unsafe private func joins(_ message: inout cl_datagram) -> Bool {
+    /// True when so many of that size can leave as one message.
+    package func joins(_ segments: Int, of segmentBytes: Int) -> Bool {
+        segments <= OutgoingDatagrams.mostSegments && segmentBytes <= largestSegment
+    }
+
+    /// Adds several datagrams that leave as one message, of `segmentBytes` each but the last, where `joins` says that
+    /// they can; as `append` otherwise.
+    package mutating func append(
+        run: Span<UInt8>,
+        each segmentBytes: Int,
+        to target: Target,
+        of incoming: borrowing IncomingDatagrams
+    ) -> Bool {
+        let segments = (run.count + segmentBytes - 1) / segmentBytes
+        precondition(segments > 1 && joins(segments, of: segmentBytes) && run.count <= OutgoingDatagrams.mostBytes)
+        guard count < capacity, byteCount + run.count <= byteCapacity else { return false }
+        unsafe commit(begin(target, incoming), run, segmentBytes: segmentBytes)
+        datagramCount += segments
+        isOpen = false
+        return true
+    }
+
+    /// The place behind the last message, with the target in it.
+    @inline(__always)
+    @unsafe private func begin(_ target: Target, _ incoming: borrowing IncomingDatagrams) -> UnsafeMutablePointer<cl_datagram> {
+        let message = unsafe messages + count
+        switch target {
+        case .answer(let index): unsafe cl_answer(message, incoming.pointer(to: index))
+        case .peer(let peer, let path):
+            unsafe message.pointee.peer = peer.raw
+            unsafe path.put(into: message)
+        }
+        return unsafe message
+    }
+
+    @inline(__always)
+    @unsafe private mutating func commit(
+        _ message: UnsafeMutablePointer<cl_datagram>,
+        _ bytes: Span<UInt8>,
+        segmentBytes: Int
+    ) {
+        unsafe message.pointee.bytes = memory + byteCount
+        unsafe message.pointee.count = UInt32(bytes.count)
+        unsafe message.pointee.segment = UInt16(segmentBytes)
+        copy(bytes)
+        count += 1
+    }
+
+    @inline(__always)
+    @unsafe private func joins(_ message: UnsafeMutablePointer<cl_datagram>, _ length: Int) -> Bool {
         let last = unsafe messages + count - 1
-        let segment = unsafe last.pointee.segment > 0 ? UInt32(last.pointee.segment) : last.pointee.count
-        return unsafe message.count > 0 && message.count <= segment
-            && segmentsInLast < OutgoingDatagrams.mostSegments
-            && last.pointee.count + message.count <= UInt32(OutgoingDatagrams.mostBytes)
-            && cl_same_path(last, &message) != 0
+        guard unsafe cl_same_path(last, message) != 0 else { return false }
+        let segment = unsafe last.pointee.segment > 0 ? Int(last.pointee.segment) : Int(last.pointee.count)
+        return unsafe length > 0 && length <= segment && segmentsInLast < OutgoingDatagrams.mostSegments
+            && Int(last.pointee.count) + length <= OutgoingDatagrams.mostBytes
     }
 
     private mutating func join(_ length: Int) {
@@ -186,13 +267,60 @@ internal import SpindleCore
 
     /// How many datagrams a message has.
     package func datagramCount(ofMessage index: Int) -> Int {
+        let message = unsafe pointer(to: index)
+        let (count, segment) = unsafe (Int(message.pointee.count), Int(message.pointee.segment))
+        return segment > 0 ? (count + segment - 1) / segment : 1
+    }
+
+    /// Its bytes, or those of all of its segments.
+    package func byteCount(ofMessage index: Int) -> Int { unsafe Int(pointer(to: index).pointee.count) }
+
+    /// Of several that leave as one, the bytes of each but the last; 0 when it is one.
+    package func segmentBytes(ofMessage index: Int) -> Int { unsafe Int(pointer(to: index).pointee.segment) }
+
+    /// Shows a message to a driver without a kernel.
+    package func withMessage<Result>(
+        _ index: Int,
+        _ body: (Span<UInt8>, DatagramPeer, DatagramPath) -> Result
+    ) -> Result {
+        let message = unsafe pointer(to: index)
+        let bytes = unsafe UnsafeBufferPointer(
+            start: message.pointee.bytes.assumingMemoryBound(to: UInt8.self),
+            count: Int(message.pointee.count)
+        )
+        return unsafe body(bytes.span, DatagramPeer(message.pointee.peer), DatagramPath(message))
+    }
+
+    private func pointer(to index: Int) -> UnsafeMutablePointer<cl_datagram> {
         precondition(index >= 0 && index < count, "message \(index) of \(count)")
-        let message = unsafe messages[index]
-        guard unsafe message.segment > 0 else { return 1 }
-        return unsafe (Int(message.count) + Int(message.segment) - 1) / Int(message.segment)
+        return unsafe messages + index
     }
 
     package mutating func removeAll() {
         (count, datagramCount, byteCount, isOpen) = (0, 0, 0, false)
+    }
+}
+
+extension DatagramPeer {
+    init(_ raw: cl_peer) { self.init(words: raw.words) }
+    var raw: cl_peer { cl_peer(words: words) }
+}
+
+extension DatagramPath {
+    @unsafe init(_ datagram: UnsafePointer<cl_datagram>) {
+        self.init()
+        local = unsafe datagram.pointee.local
+        localFamily = unsafe datagram.pointee.local_family
+        interface = unsafe datagram.pointee.interface
+        isToMany = unsafe datagram.pointee.to_many != 0
+        ecn = unsafe CongestionMark(rawValue: datagram.pointee.ecn & 3) ?? .notCapable
+    }
+
+    @unsafe func put(into datagram: UnsafeMutablePointer<cl_datagram>) {
+        unsafe datagram.pointee.local = local
+        unsafe datagram.pointee.local_family = localFamily
+        unsafe datagram.pointee.interface = interface
+        unsafe datagram.pointee.to_many = isToMany ? 1 : 0
+        unsafe datagram.pointee.ecn = ecn.rawValue
     }
 }

@@ -23,6 +23,8 @@ package struct DatagramSocket: Equatable, Sendable {
         case ecn
         /// Broadcast addresses may be sent to (SO_BROADCAST).
         case broadcast
+        /// Of groups, only datagrams of those that this socket has joined (IP_MULTICAST_ALL off).
+        case ownGroups
 
         fileprivate var raw: CInt {
             switch self {
@@ -31,6 +33,7 @@ package struct DatagramSocket: Equatable, Sendable {
             case .localAddress: CInt(CL_DATAGRAM_LOCAL_ADDRESS)
             case .ecn: CInt(CL_DATAGRAM_ECN)
             case .broadcast: CInt(CL_DATAGRAM_BROADCAST)
+            case .ownGroups: CInt(CL_DATAGRAM_OWN_GROUPS)
             }
         }
     }
@@ -54,6 +57,16 @@ package struct DatagramSocket: Equatable, Sendable {
     }
 
     private var family: CInt { isIPv6 ? 6 : 4 }
+
+    /// A socket of somebody else's making: asks for its family.
+    package init(descriptor: CInt) { self.init(descriptor: descriptor, isIPv6: cl_socket_is_ipv6(descriptor) == 1) }
+
+    /// One of known family.
+    package init(descriptor: CInt, isIPv6: Bool) {
+        self.descriptor = descriptor
+        self.isIPv6 = isIPv6
+    }
+
     /// What both kinds of sockets can do.
     package var common: StreamSocket { StreamSocket(descriptor: descriptor) }
 
@@ -85,13 +98,8 @@ package struct DatagramSocket: Equatable, Sendable {
         try checked(cl_datagram_enable(descriptor, family, feature.raw))
     }
 
-    /// The address in the form that this socket's datagrams have it in.
-    package func peer(_ address: SocketAddress) -> DatagramPeer {
-        var peer = cl_peer()
-        var raw = address.raw
-        unsafe cl_encode_peer(&raw, family, &peer)
-        return DatagramPeer(peer)
-    }
+    /// The address in the form that this socket's datagrams have it in; nil for one that it can't reach.
+    package func peer(_ address: SocketAddress) -> DatagramPeer? { DatagramPeer(address, ofIPv6Socket: isIPv6) }
 
     /// Joins a group, or leaves it. ip(7), ipv6(7).
     ///
@@ -113,23 +121,25 @@ package struct DatagramSocket: Equatable, Sendable {
         try checked(result)
     }
 
+    /// How many datagrams found no room in it (SO_MEMINFO); nil where the kernel does not tell.
+    package var dropCount: UInt32? { UInt32(exactly: cl_datagram_drops(descriptor)) }
+
     /// setsockopt(2).
     package func set(_ option: GroupOption, _ value: Int32) throws(Errno) {
         try checked(cl_multicast_option(descriptor, family, option.raw, value))
     }
 
-    /// recvmmsg(2): fills the batch from its beginning.
+    /// recvmmsg(2): fills the batch from its beginning, with at most so many.
     ///
     /// - Returns: How many came, at least 1; nil when none waits.
     /// - Throws: Of a connected socket the peer's refusal.
-    package func receive(into batch: inout IncomingDatagrams) throws(Errno) -> Int? {
+    package func receive(into batch: inout IncomingDatagrams, atMost limit: Int = .max) throws(Errno) -> Int? {
         while true {
             let result = unsafe cl_receive_datagrams(
                 descriptor,
                 batch.datagrams,
                 batch.scratch,
-                CInt(batch.capacity),
-                UInt32(batch.room),
+                CInt(min(limit, batch.capacity)),
                 &batch.dropCount
             )
             if result > 0 { return Int(result) }
@@ -155,48 +165,5 @@ package struct DatagramSocket: Equatable, Sendable {
             if result == -EAGAIN { return nil }
             if result != -EINTR { throw Errno(rawValue: -result) }
         }
-    }
-}
-
-/// Where a datagram came from, or goes to, as the kernel has it: answering takes no conversion.
-package struct DatagramPeer: Sendable {
-    let raw: cl_peer
-
-    init(_ raw: cl_peer) { self.raw = raw }
-
-    /// Nil for none: of a connected socket.
-    package var address: SocketAddress? {
-        guard raw.length > 0 else { return nil }
-        var decoded = cl_address()
-        unsafe withUnsafeBytes(of: raw.bytes) { unsafe cl_decode_address($0.baseAddress, Int(raw.length), &decoded) }
-        return SocketAddress(decoded)
-    }
-}
-
-/// The address of this machine that a datagram came to, or leaves from, with its interface.
-package struct DatagramSource: Sendable, Equatable {
-    /// The port is 0.
-    package let address: SocketAddress
-    package let interface: UInt32
-
-    package init(_ address: SocketAddress, interface: UInt32 = 0) {
-        self.address = address.with(port: 0)
-        self.interface = interface
-    }
-
-    /// Nil when the kernel did not tell.
-    init?(_ datagram: cl_datagram) {
-        var raw = cl_address()
-        unsafe raw.family = datagram.local_family
-        unsafe raw.bytes = datagram.local
-        guard let address = SocketAddress(raw) else { return nil }
-        unsafe self.init(address, interface: datagram.interface)
-    }
-
-    func put(into datagram: inout cl_datagram) {
-        let raw = address.raw
-        unsafe datagram.local_family = raw.family
-        unsafe datagram.interface = interface
-        unsafe datagram.local = raw.bytes
     }
 }

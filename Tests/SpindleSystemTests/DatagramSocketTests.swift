@@ -11,11 +11,17 @@ import Testing
 private func add(
     _ bytes: [UInt8],
     to peer: DatagramPeer?,
-    from source: DatagramSource? = nil,
-    ecn: UInt8 = 0,
+    path: DatagramPath = DatagramPath(),
     into batch: inout OutgoingDatagrams
 ) -> Bool {
-    batch.append(bytes.span, to: peer, from: source, ecn: ecn)
+    let nothing = IncomingDatagrams(capacity: 1, room: 1)
+    return batch.append(bytes.span, to: .peer(peer ?? .none, path), of: nothing)
+}
+
+private func path(from address: SocketAddress?, _ ecn: CongestionMark = .notCapable) -> DatagramPath {
+    var path = address.flatMap { DatagramPath(from: $0) } ?? DatagramPath()
+    path.ecn = ecn
+    return path
 }
 
 private func sizes(of batch: borrowing OutgoingDatagrams) -> [Int] {
@@ -45,13 +51,13 @@ private func send(_ batch: borrowing OutgoingDatagrams, over socket: DatagramSoc
         deinit { socket.close() }
 
         /// What waits: loopback delivers within the send.
-        func receiveAll(room: Int = 65_535) throws -> [(bytes: [UInt8], datagram: IncomingDatagram)] {
+        func receiveAll(room: Int = 65_535) throws -> [(bytes: [UInt8], origin: DatagramOrigin, segment: Int)] {
             var batch = IncomingDatagrams(capacity: 8, room: room)
-            var all: [(bytes: [UInt8], datagram: IncomingDatagram)] = []
+            var all: [(bytes: [UInt8], origin: DatagramOrigin, segment: Int)] = []
             while let count = try socket.receive(into: &batch) {
                 for index in 0..<count {
                     let bytes = batch.withBytes(of: index) { bytes in bytes.indices.map { bytes[$0] } }
-                    all.append((bytes, batch[index]))
+                    all.append((bytes, batch.origin(of: index), batch.segmentBytes(of: index)))
                 }
             }
             return all
@@ -60,13 +66,12 @@ private func send(_ batch: borrowing OutgoingDatagrams, over socket: DatagramSoc
         func send(
             _ datagrams: [[UInt8]],
             to address: SocketAddress?,
-            from source: DatagramSource? = nil,
-            ecn: UInt8 = 0,
+            path: DatagramPath = DatagramPath(),
             usesSegments: Bool = false
         ) throws {
             var batch = OutgoingDatagrams(capacity: 64, byteCapacity: 1 << 20, usesSegments: usesSegments)
             for bytes in datagrams {
-                let hasRoom = add(bytes, to: address.map(socket.peer), from: source, ecn: ecn, into: &batch)
+                let hasRoom = add(bytes, to: address.flatMap(socket.peer), path: path, into: &batch)
                 #expect(hasRoom)
             }
             var first = 0
@@ -87,9 +92,9 @@ private func send(_ batch: borrowing OutgoingDatagrams, over socket: DatagramSoc
         try client.send(sent, to: server.address)
         let received = try server.receiveAll()
         #expect(received.map(\.bytes) == sent)
-        #expect(received.allSatisfy { $0.datagram.peer.address == client.address && !$0.datagram.isTruncated })
+        #expect(received.allSatisfy { $0.origin.peer == client.address && !$0.origin.isTruncated })
         var answers = OutgoingDatagrams(capacity: 64, byteCapacity: 1 << 20, usesSegments: false)
-        for (bytes, datagram) in received { add(bytes, to: datagram.peer, into: &answers) }
+        for (bytes, origin, _) in received { add(bytes, to: origin.source, into: &answers) }
         let taken = try send(answers, over: server.socket)
         #expect(taken == sent.count)
         #expect(try client.receiveAll().map(\.bytes) == sent)
@@ -101,7 +106,7 @@ private func send(_ batch: borrowing OutgoingDatagrams, over socket: DatagramSoc
         try client.send([pattern(100), pattern(101), pattern(99)], to: server.address)
         let received = try server.receiveAll(room: 100)
         #expect(received.map(\.bytes) == [pattern(100), pattern(100), pattern(99)])
-        #expect(received.map(\.datagram.isTruncated) == [false, true, false])
+        #expect(received.map(\.origin.isTruncated) == [false, true, false])
     }
 
     @Test("those of one size to one peer leave as one message, and come as one where that is asked for")
@@ -120,8 +125,8 @@ private func send(_ batch: borrowing OutgoingDatagrams, over socket: DatagramSoc
             #expect(taken == 4)
             let received = try server.receiveAll()
             var datagrams: [[UInt8]] = []
-            for (bytes, datagram) in received {
-                let size = max(datagram.segmentBytes > 0 ? datagram.segmentBytes : bytes.count, 1)
+            for (bytes, _, segment) in received {
+                let size = max(segment > 0 ? segment : bytes.count, 1)
                 datagrams +=
                     bytes.isEmpty
                     ? [[]]
@@ -159,26 +164,26 @@ private func send(_ batch: borrowing OutgoingDatagrams, over socket: DatagramSoc
     func localAddress(dualStack: Bool) throws {
         let server = try Bound(dualStack ? .any(port: 0) : .anyIPv4(port: 0), [.localAddress, .ecn])
         let (asked, client) = (SocketAddress.ipv4(0x7F00_0037, port: server.address.port), try Bound())
-        try client.send([pattern(5)], to: asked, ecn: 2)
-        let (bytes, datagram) = try #require(try server.receiveAll().first)
-        #expect(datagram.source?.address == asked.with(port: 0) && datagram.source?.interface == 1)
-        #expect(datagram.ecn == 2 && datagram.peer.address == client.address)
+        try client.send([pattern(5)], to: asked, path: path(from: nil, .capable0))
+        let (bytes, origin, _) = try #require(try server.receiveAll().first)
+        #expect(origin.destination == asked.with(port: 0) && origin.interface == 1)
+        #expect(origin.ecn == .capable0 && origin.peer == client.address)
         var answer = OutgoingDatagrams(capacity: 1, byteCapacity: 70_000, usesSegments: false)
-        add(bytes, to: datagram.peer, from: datagram.source, ecn: 1, into: &answer)
+        add(bytes, to: origin.source, path: path(from: origin.destination, .capable1), into: &answer)
         let taken = try send(answer, over: server.socket)
         #expect(taken == 1)
-        #expect(try client.receiveAll().map(\.datagram.peer.address) == [asked])
+        #expect(try client.receiveAll().map(\.origin.peer) == [asked])
     }
 
     @Test("over IPv6, too")
     func localAddress6() throws {
         let server = try Bound(.any(port: 0), [.localAddress, .ecn])
         let client = try Bound(.loopback6(port: 0))
-        try client.send([pattern(5)], to: .loopback6(port: server.address.port), ecn: 3)
-        let (_, datagram) = try #require(try server.receiveAll().first)
-        #expect(datagram.source?.address == .loopback6(port: 0) && datagram.ecn == 3)
-        try server.send([pattern(6)], to: datagram.peer.address, from: datagram.source, ecn: 3)
-        #expect(try client.receiveAll().map(\.datagram.peer.address) == [.loopback6(port: server.address.port)])
+        try client.send([pattern(5)], to: .loopback6(port: server.address.port), path: path(from: nil, .congested))
+        let (_, origin, _) = try #require(try server.receiveAll().first)
+        #expect(origin.destination == .loopback6(port: 0) && origin.ecn == .congested)
+        try server.send([pattern(6)], to: origin.peer, path: path(from: origin.destination, .congested))
+        #expect(try client.receiveAll().map(\.origin.peer) == [.loopback6(port: server.address.port)])
     }
 
     @Test("what found no room in the socket is counted by the kernel, and told with the next that did")
@@ -193,6 +198,7 @@ private func send(_ batch: borrowing OutgoingDatagrams, over socket: DatagramSoc
         let after = try server.socket.receive(into: &batch)
         let dropCount = Int(batch.dropCount)
         #expect(after == 1 && dropCount == 50 - before)
+        #expect(server.socket.dropCount == UInt32(50 - before), "and whenever it is asked")
     }
 
     @Test("a connected socket hears its peer alone, and his refusal; others are refused what they can't have")
@@ -201,8 +207,8 @@ private func send(_ batch: borrowing OutgoingDatagrams, over socket: DatagramSoc
         try client.socket.connect(to: server.address)
         try other.send([pattern(3)], to: client.address)
         try client.send([pattern(4)], to: nil)
-        let (bytes, datagram) = try #require(try server.receiveAll().first)
-        #expect(bytes == pattern(4) && datagram.peer.address == client.address)
+        let (bytes, origin, _) = try #require(try server.receiveAll().first)
+        #expect(bytes == pattern(4) && origin.peer == client.address)
         #expect(try client.receiveAll().isEmpty)
         let gone = try Bound()
         let dead = gone.address

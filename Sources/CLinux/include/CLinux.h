@@ -97,6 +97,9 @@ int cl_set_nonblocking(int fd);
 int cl_set_close_on_exec(int fd);
 /// SO_TYPE, SO_ACCEPTCONN; the family is getsockname's.
 int cl_socket_is_stream(int fd);
+int cl_socket_is_datagram(int fd);
+/// SO_DOMAIN.
+int cl_socket_is_ipv6(int fd);
 int cl_socket_is_listening(int fd);
 
 enum { CL_REUSEADDR, CL_REUSEPORT, CL_OOBINLINE, CL_KEEPALIVE, CL_NODELAY, CL_V6ONLY, CL_BUSY_POLL, CL_SEND_BUFFER,
@@ -115,57 +118,81 @@ int cl_attach_reuseport_filter(int fd, const cl_filter *instructions, int count)
 
 // ---- datagrams: recvmmsg(2), sendmmsg(2), udp(7) ----
 
-/// A peer's address as the kernel has it: struct sockaddr_in or sockaddr_in6; length 0 for none.
+/// A peer's address as the kernel has it, 28 bytes, and their length in 4: 0 for none; what is beyond is zero.
 typedef struct {
-    uint8_t bytes[28];
-    uint8_t length;
+    uint64_t words[4];
 } cl_peer;
 
 /// A datagram; or, with `segment`, several from or to one peer, each of so many bytes but for the last.
 typedef struct {
     void *bytes;
+    cl_peer peer;
+    /// Received: which address it came to. Sent: which one it comes from. In the kernel's order.
+    uint64_t local[2];
     uint32_t count;
+    /// Received: where it came in. Sent: of a link-local `local` address.
+    uint32_t interface;
     /// UDP_GRO, UDP_SEGMENT.
     uint16_t segment;
+    /// 4, 6, or 0 for the kernel's choice.
+    uint8_t local_family;
     /// Received: it was longer than there was room for.
     uint8_t truncated;
     /// Two bits. RFC 3168
     uint8_t ecn;
-    /// Received: where it came in. Sent: of a link-local `local` address.
-    uint32_t interface;
-    cl_peer peer;
-    /// Received: which address it came to. Sent: which one it comes from. 4, 6, or 0 for the kernel's choice.
-    uint8_t local_family;
-    uint8_t local[16];
+    /// Received: `local` is a group's address, or everybody's.
+    uint8_t to_many;
 } cl_datagram;
 
 /// One peer, one address of ours, one class: what datagrams of one message have in common.
 CL_INLINE int cl_same_path(const cl_datagram *one, const cl_datagram *other) {
-    return one->peer.length == other->peer.length && one->ecn == other->ecn &&
-           one->local_family == other->local_family && one->interface == other->interface &&
-           __builtin_memcmp(one->peer.bytes, other->peer.bytes, one->peer.length) == 0 &&
-           (one->local_family == 0 || __builtin_memcmp(one->local, other->local, sizeof one->local) == 0);
+    uint64_t differences = 0;
+    for (int i = 0; i < 4; i++) differences |= one->peer.words[i] ^ other->peer.words[i];
+    for (int i = 0; i < 2; i++) differences |= one->local[i] ^ other->local[i];
+    return (differences | (one->interface ^ other->interface) | (one->local_family ^ other->local_family) |
+            (one->ecn ^ other->ecn)) == 0;
+}
+
+/// `to` goes back to where `from` came from, from the address that it came to unless that is a group's.
+CL_INLINE void cl_answer(cl_datagram *to, const cl_datagram *from) {
+    to->peer = from->peer;
+    int has_local = from->local_family != 0 && !from->to_many;
+    to->local[0] = has_local ? from->local[0] : 0;
+    to->local[1] = has_local ? from->local[1] : 0;
+    to->local_family = has_local ? from->local_family : 0;
+    // Only a link's own address (fe80::/10) needs the interface; the others leave by the way that the kernel chooses.
+    int is_of_link = has_local && from->local_family == 6 && (from->local[0] & 0xc0ff) == 0x80fe;
+    to->interface = is_of_link ? from->interface : 0;
+    to->ecn = 0;
 }
 
 /// The kernel's structures for so many datagrams: made once, used by one thread.
 typedef struct cl_datagram_scratch cl_datagram_scratch;
 cl_datagram_scratch *cl_datagram_scratch_make(int count);
+/// For receiving into `count` datagrams, whose `bytes` have `room` each.
+cl_datagram_scratch *cl_datagram_scratch_make_incoming(cl_datagram *datagrams, int count, uint32_t room);
 void cl_datagram_scratch_free(cl_datagram_scratch *scratch);
 
 int cl_datagram_socket(int family);
-enum { CL_DATAGRAM_GROUPS, CL_DATAGRAM_DROPS, CL_DATAGRAM_BROADCAST, CL_DATAGRAM_LOCAL_ADDRESS, CL_DATAGRAM_ECN };
+enum {
+    CL_DATAGRAM_GROUPS,
+    CL_DATAGRAM_DROPS,
+    CL_DATAGRAM_BROADCAST,
+    CL_DATAGRAM_LOCAL_ADDRESS,
+    CL_DATAGRAM_ECN,
+    CL_DATAGRAM_OWN_GROUPS,
+};
 int cl_datagram_enable(int fd, int family, int feature);
-/// Fills up to `count` datagrams, whose `bytes` have `room` each; `drops` gets the kernel's count when it tells it.
-int cl_receive_datagrams(int fd, cl_datagram *datagrams, cl_datagram_scratch *scratch, int count, uint32_t room,
-                         uint32_t *drops);
+/// Fills up to `count` of the scratch's datagrams; `drops` gets the kernel's count when it tells it.
+int cl_receive_datagrams(int fd, cl_datagram *datagrams, cl_datagram_scratch *scratch, int count, uint32_t *drops);
 /// The number that was taken, at least 1, or -errno of the first.
 int cl_send_datagrams(int fd, const cl_datagram *datagrams, cl_datagram_scratch *scratch, int count);
+/// How many datagrams the socket had no room for (SO_MEMINFO), or -errno.
+int64_t cl_datagram_drops(int fd);
 /// Joins or leaves a group, of 4 or 16 bytes; interface 0 for the kernel's choice. ip(7), ipv6(7)
 int cl_multicast(int fd, int family, int joins, const uint8_t *group, uint32_t interface);
 enum { CL_MULTICAST_HOPS, CL_MULTICAST_LOOP, CL_MULTICAST_INTERFACE };
 int cl_multicast_option(int fd, int family, int option, int value);
-/// The address in the kernel's form; an IPv4 one for an IPv6 socket is mapped (RFC 4291 §2.5.5.2).
-void cl_encode_peer(const cl_address *from, int socket_family, cl_peer *to);
 
 // ---- the loop's system calls: recvfrom(2), sendto(2) with MSG_NOSIGNAL, epoll_pwait(2) without a mask ----
 

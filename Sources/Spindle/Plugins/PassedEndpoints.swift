@@ -3,17 +3,17 @@
 internal import SpindleCore
 internal import SpindleSystem
 
-/// `fd:3`: a listening socket that whoever started the process has left open for it.
+/// `fd:3`: a listening socket, or a UDP socket that is bound, that whoever started the process has left open for it.
 enum DescriptorEndpoint {
     static let summary = "fd:NUMBER"
 
-    static func make(_ arguments: inout PluginArguments) throws -> PluginRegistry.Listen {
+    static func make(_ arguments: inout PluginArguments) throws -> Endpoint.Serve {
         let text = try arguments.require("number", as: "3")
         guard let number = Int32(text), number >= 0 else {
             throw PluginError("fd: number=\(text) is not allowed; allowed is a descriptor's number, as fd:3")
         }
-        return { engine, build in
-            let listener = try engine.listen(adopting: [number], build)
+        return { engine, served in
+            let listener = try engine.serve(adopting: [number], served, "fd")
             // The text has named it, so it is this endpoint's.
             Descriptor.close(number)
             return listener
@@ -37,18 +37,18 @@ enum SystemdEndpoint {
     /// What was passed, and of that what no endpoint has taken yet; read when the first one asks.
     private static let passed = Guarded<(all: [PassedSockets.Entry], left: [Int])?>(nil)
 
-    static func make(_ arguments: inout PluginArguments) throws -> PluginRegistry.Listen {
+    static func make(_ arguments: inout PluginArguments) throws -> Endpoint.Serve {
         let name = arguments.takeFirst("name")
         let index = try arguments.takeInteger("index", in: 0...65_535)
         guard name == nil || index == nil else { throw PluginError("systemd takes a name or an index, not both") }
-        return { engine, build in
+        return { engine, served in
             let (taken, there) = take { place, entry in
                 index.map { $0 == place } ?? name.map { $0 == entry.name } ?? true
             }
             guard !taken.isEmpty else { throw missing(name, index, there) }
             let descriptors = taken.map { there[$0].descriptor }
             do {
-                let listener = try engine.listen(adopting: descriptors, build)
+                let listener = try engine.serve(adopting: descriptors, served, "systemd")
                 descriptors.forEach(Descriptor.close)
                 return listener
             } catch {

@@ -6,6 +6,9 @@ public import SpindleReactor
 /// Makes the protocol of a connection, on its reactor; nil refuses the connection.
 public typealias ProtocolBuilder = @Sendable (any StreamTransport) throws -> (any StreamProtocol)?
 
+/// Makes the protocol of a UDP socket, on its reactor.
+public typealias DatagramBuilder = @Sendable (any DatagramTransport) throws -> any DatagramProtocol
+
 /// Serves one connection by a task on its reactor, as `Engine.serve` takes it.
 public typealias ConnectionHandler = nonisolated(nonsending) @Sendable (StreamConnection) async throws -> Void
 
@@ -37,6 +40,8 @@ public struct PluginRegistry: Sendable {
         case wrapper
         /// What a server says: `echo`.
         case `protocol`
+        /// What it says to datagrams; the name may be a protocol's of connections, too.
+        case datagrams
         /// Where to connect: `tcp`.
         case target
 
@@ -46,6 +51,7 @@ public struct PluginRegistry: Sendable {
             case .endpoint, .wrapper: 0
             case .protocol: 1
             case .target: 2
+            case .datagrams: 3
             }
         }
     }
@@ -62,6 +68,8 @@ public struct PluginRegistry: Sendable {
 
     /// Listens with an engine.
     public typealias Listen = @Sendable (Engine, @escaping ProtocolBuilder) throws -> Listener
+    /// Listens for datagrams with an engine.
+    public typealias ListenUDP = @Sendable (Engine, @escaping DatagramBuilder) throws -> Listener
     /// Stands between connections and what builds their protocols: may refuse them, count them, go around them.
     public typealias Filter = @Sendable (@escaping ProtocolBuilder) -> ProtocolBuilder
     /// Makes the wrapper of one connection.
@@ -71,18 +79,22 @@ public struct PluginRegistry: Sendable {
 
     /// In the order of registration.
     public private(set) var entries: [Entry] = []
-    private var endpoints: [String: Maker<Listen>] = [:]
+    private var endpoints: [String: Maker<Endpoint.Serve>] = [:]
     private var wrappers: [String: Maker<Endpoint.Step>] = [:]
     private var protocols: [String: Maker<ServedProtocol>] = [:]
+    private var datagramProtocols: [String: Maker<DatagramBuilder>] = [:]
     private var targets: [String: Maker<ConnectRoute>] = [:]
 
-    /// A registry with the engine's own endpoints and targets: `tcp`, `unix`, `systemd`, `fd`.
+    /// A registry with the engine's own endpoints and targets: `tcp`, `unix`, `udp`, `systemd`, `fd`.
     public init() {
         do {
             try register(endpoint: "tcp", summary: TCPEndpoint.summary, TCPEndpoint.make)
             try register(endpoint: "unix", summary: UnixEndpoint.summary, UnixEndpoint.make)
-            try register(endpoint: "systemd", summary: SystemdEndpoint.summary, SystemdEndpoint.make)
-            try register(endpoint: "fd", summary: DescriptorEndpoint.summary, DescriptorEndpoint.make)
+            try register(udpEndpoint: "udp", summary: UDPEndpoint.summary, UDPEndpoint.make)
+            try add(Entry(kind: .endpoint, name: "systemd", summary: SystemdEndpoint.summary))
+            endpoints["systemd"] = SystemdEndpoint.make
+            try add(Entry(kind: .endpoint, name: "fd", summary: DescriptorEndpoint.summary))
+            endpoints["fd"] = DescriptorEndpoint.make
             try register(target: "tcp", summary: TCPEndpoint.targetSummary, TCPEndpoint.makeRoute)
             try register(target: "unix", summary: UnixEndpoint.targetSummary, UnixEndpoint.makeRoute)
         } catch { preconditionFailure("the first name is taken: \(error)") }
@@ -100,7 +112,26 @@ public struct PluginRegistry: Sendable {
     /// - Throws: `PluginError` when an endpoint or wrapper has the name, or it is none.
     public mutating func register(endpoint name: String, summary: String, _ make: @escaping Maker<Listen>) throws {
         try add(Entry(kind: .endpoint, name: name, summary: summary))
-        endpoints[name] = make
+        endpoints[name] = { arguments in
+            let listen = try make(&arguments)
+            return { engine, served in try listen(engine, served.ofStreams(name)) }
+        }
+    }
+
+    /// Adds a kind of endpoint for datagrams. `make` reads the arguments, without touching the system; what it returns
+    /// listens.
+    ///
+    /// - Throws: `PluginError` when an endpoint or wrapper has the name, or it is none.
+    public mutating func register(
+        udpEndpoint name: String,
+        summary: String,
+        _ make: @escaping Maker<ListenUDP>
+    ) throws {
+        try add(Entry(kind: .endpoint, name: name, summary: summary))
+        endpoints[name] = { arguments in
+            let listen = try make(&arguments)
+            return { engine, served in try listen(engine, served.ofDatagrams(name)) }
+        }
     }
 
     /// Adds a wrapper: `name:tcp:port=80` puts it around the protocols of that endpoint.
@@ -147,7 +178,19 @@ public struct PluginRegistry: Sendable {
         _ make: @escaping Maker<ProtocolBuilder>
     ) throws {
         try add(Entry(kind: .protocol, name: name, summary: summary))
-        protocols[name] = { arguments in ServedProtocol(build: try make(&arguments), isWrappable: true) }
+        protocols[name] = { arguments in ServedProtocol(name, streams: try make(&arguments)) }
+    }
+
+    /// Adds a protocol of datagrams, of one that may be there for connections by the same name and arguments.
+    ///
+    /// - Throws: `PluginError` when a protocol of datagrams has the name, or it is none.
+    public mutating func register(
+        datagrams name: String,
+        summary: String,
+        _ make: @escaping Maker<DatagramBuilder>
+    ) throws {
+        try add(Entry(kind: .datagrams, name: name, summary: summary))
+        datagramProtocols[name] = make
     }
 
     /// Adds a protocol that is a task per connection. Wrappers go around callbacks only.
@@ -161,7 +204,9 @@ public struct PluginRegistry: Sendable {
         try add(Entry(kind: .protocol, name: name, summary: summary))
         protocols[name] = { arguments in
             let handler = try make(&arguments)
-            return ServedProtocol(build: { HandlerProtocol($0, handler) }, isWrappable: false)
+            var served = ServedProtocol(name, streams: { HandlerProtocol($0, handler) })
+            served.isTask = true
+            return served
         }
     }
 
@@ -199,7 +244,12 @@ public struct PluginRegistry: Sendable {
         guard parsed.parts.count == 1 else {
             throw PluginError("'\(text)': a protocol is one name with arguments, as chat:room=hall")
         }
-        return try make(parsed.parts[0], protocols, .protocol)
+        let part = parsed.parts[0]
+        guard datagramProtocols[part.name] != nil else { return try make(part, protocols, .protocol) }
+        let datagrams = try make(part, datagramProtocols, .datagrams)
+        var served = protocols[part.name] == nil ? ServedProtocol(part.name) : try make(part, protocols, .protocol)
+        served.datagrams = datagrams
+        return served
     }
 
     /// The endpoint that a text names: `tcp:port=80`, `proxy:tcp:port=80`. Nothing listens yet.
@@ -208,8 +258,8 @@ public struct PluginRegistry: Sendable {
     public func makeEndpoint(_ text: String) throws -> Endpoint {
         let parsed = try PluginText(parsing: text)
         let steps = try parsed.parts.dropLast().map { try make($0, wrappers, .wrapper) }
-        let listen = try make(parsed.parts[parsed.parts.count - 1], endpoints, .endpoint)
-        return Endpoint(text: parsed, steps: steps, listen: listen)
+        let serve = try make(parsed.parts[parsed.parts.count - 1], endpoints, .endpoint)
+        return Endpoint(text: parsed, steps: steps, serve: serve)
     }
 
     /// Where a text says to connect: `tcp:example.com:80`, `unix:/run/x.sock`.
@@ -251,40 +301,5 @@ public struct PluginRegistry: Sendable {
         let product = try maker(&arguments)
         try arguments.finish()
         return product
-    }
-}
-
-/// A protocol that a text named, with its arguments.
-public struct ServedProtocol: Sendable {
-    let build: ProtocolBuilder
-    /// False for a task per connection.
-    let isWrappable: Bool
-}
-
-/// Where a text says to listen.
-public struct Endpoint: Sendable {
-    /// The text, taken apart.
-    public let text: PluginText
-    let steps: [Step]
-    let listen: PluginRegistry.Listen
-
-    /// What stands between the connections and their protocols.
-    struct Step: Sendable {
-        let apply: PluginRegistry.Filter
-        /// It goes around connections.
-        let isWrapper: Bool
-    }
-
-    /// Listens with every reactor of `engine`.
-    ///
-    /// - Throws: `ListenError` when the address can't be had, `AdoptError` and `PassedSocketError` when a socket can't,
-    ///   `PluginError` when wrappers were to go around a task.
-    @discardableResult
-    public func listen(with engine: Engine, _ served: ServedProtocol) throws -> Listener {
-        guard served.isWrappable || !steps.contains(where: \.isWrapper) else {
-            throw PluginError("'\(text)': wrappers go around protocols of callbacks, and this one is a task")
-        }
-        // The leftmost is the nearest to the protocol.
-        return try listen(engine, steps.reduce(served.build) { $1.apply($0) })
     }
 }

@@ -17,15 +17,8 @@ enum TCPEndpoint {
     static func make(_ arguments: inout PluginArguments) throws -> PluginRegistry.Listen {
         let port = try arguments.requirePort()
         var options = ListenOptions()
-        var address = SocketAddress.any(port: port)
-        if let interface = arguments.take("interface") {
-            if let numeric = SocketAddress(numericHost: interface, port: port) {
-                address = numeric
-            } else {
-                guard !interface.isEmpty else { throw PluginError("tcp: interface is empty; leave it out") }
-                options.interface = interface
-            }
-        }
+        let (address, interface) = try arguments.takeInterface(port: port)
+        options.interface = interface
         options.settings = try arguments.takeSocketSettings()
         if let queue = try arguments.takeInteger("fast-open", in: 1...65_535) {
             options.settings.append(try arguments.setting(.fastOpen, queue, "fast-open"))

@@ -200,6 +200,9 @@ final class ContractBench {
     /// Lets simulated time pass.
     func advance(by duration: Duration) { network!.advance(by: duration) }
 
+    /// Sockets of this port are the bench's: none may be left.
+    func note(port: UInt16) { ports.append(port) }
+
     func counter(_ counter: Counter) -> UInt64 { reactor.counters[counter] }
 
     /// What the reactor knows of the protocol's connection.
@@ -228,6 +231,7 @@ final class ContractBench {
             "work left"
         )
         #expect(reactor.closeQueue.isEmpty && reactor.readyAcceptors.isEmpty, "work left")
+        #expect(!reactor.hasDatagramWork && reactor.ports.allSatisfy { $0 == nil }, "UDP sockets left")
         #expect(counter(.openConnections) == 0 && counter(.liveProtocols) == 0 && counter(.bufferedBytes) == 0)
         #expect(depth.deepest <= 1, "a callback was entered while another ran")
         for proto in protocols {
