@@ -28,6 +28,26 @@ extension Engine {
         add([try bindDatagrams(address, options)], .datagrams(options, build))
     }
 
+    /// Serves UDP on `address` by a task on every reactor, which has a socket of its own; as
+    /// `listenUDP(on:options:_:)` otherwise.
+    ///
+    /// - Parameters:
+    ///   - address: Where; port 0 lets the kernel choose one port for all reactors.
+    ///   - options: How the sockets are made, and what answers may have.
+    ///   - handler: Serves one reactor's socket, isolated to that reactor. When it returns or throws, the socket is
+    ///     closed; an error is logged.
+    /// - Throws: `DatagramError` when the address can't be had.
+    @discardableResult
+    public func serveUDP(
+        on address: SocketAddress,
+        options: DatagramOptions = DatagramOptions(),
+        _ handler: @escaping DatagramEndpoint.Handler
+    ) throws(DatagramError) -> Listener {
+        try listenUDP(on: address, options: options) {
+            DatagramHandler($0, replyLimit: options.replyLimit, handler)
+        }
+    }
+
     /// Serves UDP sockets that somebody else has bound: a service manager, or the process that this one replaces. The
     /// sockets belong to the reactors in turn; with fewer than reactors, some have none.
     ///

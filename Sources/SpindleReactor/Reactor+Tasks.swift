@@ -83,10 +83,13 @@ extension Reactor {
     package func finishHandlers(within limit: Duration) {
         perform {
             for stream in handlers.values { stream.cancel() }
+            for endpoint in endpoints { endpoint.cancel() }
             let end = SystemClock.now().advanced(by: limit)
-            goOn { !handlers.isEmpty && SystemClock.now() < end }
-            guard !handlers.isEmpty else { return }
-            let message = "\(handlers.count) handlers of connections have not ended; they go on elsewhere"
+            goOn { handlers.count + endpoints.count > 0 && SystemClock.now() < end }
+            guard handlers.count + endpoints.count > 0 else { return }
+            let message =
+                "\(handlers.count + endpoints.count) handlers of connections and UDP sockets have not ended; they go on "
+                + "elsewhere"
             log.write(LogRecord(level: .warning, message: message, reactor: index))
         }
     }

@@ -74,6 +74,8 @@ public final class Reactor {
     var readyPorts: ContiguousArray<DatagramPort> = []
     /// Those whose protocols have not been told yet that they are closed.
     var closedPorts: ContiguousArray<DatagramPort> = []
+    /// Sockets whose handlers have not ended.
+    var endpoints: ContiguousArray<DatagramEndpoint> = []
     /// Nil while there has been no UDP socket.
     var datagramRoom: DatagramRoom?
     /// Looks up the names that connections of this side go to.
@@ -199,6 +201,7 @@ public final class Reactor {
             stopListening()
             endAllConnections()
             endPorts()
+            endpoints = []
             endWatches()
             _ = table.takeRemoved()
             discardJobs()

@@ -98,7 +98,9 @@ package import SpindleCore
         unsafe datagram.pointee.peer = origin.source.raw
         unsafe origin.path.put(into: datagram)
         let count = min(bytes.count, room)
-        unsafe bytes.withUnsafeBytes { unsafe datagram.pointee.bytes.copyMemory(from: $0.baseAddress!, byteCount: count) }
+        unsafe bytes.withUnsafeBytes {
+            unsafe datagram.pointee.bytes.copyMemory(from: $0.baseAddress!, byteCount: count)
+        }
         unsafe datagram.pointee.count = UInt32(count)
         unsafe datagram.pointee.segment = UInt16(segmentBytes)
         unsafe datagram.pointee.truncated = origin.isTruncated || count < bytes.count ? 1 : 0
@@ -214,7 +216,9 @@ package import SpindleCore
 
     /// The place behind the last message, with the target in it.
     @inline(__always)
-    @unsafe private func begin(_ target: Target, _ incoming: borrowing IncomingDatagrams) -> UnsafeMutablePointer<cl_datagram> {
+    @unsafe private func begin(_ target: Target, _ incoming: borrowing IncomingDatagrams) -> UnsafeMutablePointer<
+        cl_datagram
+    > {
         let message = unsafe messages + count
         switch target {
         case .answer(let index): unsafe cl_answer(message, incoming.pointer(to: index))

@@ -90,11 +90,49 @@ struct PluginTests {
             #expect(try registry.makeEndpoint(right).text.description == right)
         }
         for wrong in [
-            "tcp", "udp:port=1", "tcp:port=65536", "tcp:port=-1", "tcp:port=1:x=2", "7000", "tcp:port=1:interface=",
+            "tcp", "sctp:port=1", "tcp:port=65536", "tcp:port=-1", "tcp:port=1:x=2", "7000", "tcp:port=1:interface=",
             "tcp:1:2", "unix", "unix:", "unix:/x:mode=888", "unix:/x:mode=1777", "unix:@x:mode=600", "unix:@",
             "unix:/" + String(repeating: "x", count: 107),
         ] {
             #expect(throws: PluginError.self, "\(wrong)") { try registry.makeEndpoint(wrong) }
+        }
+    }
+
+    @Test("udp takes a port, an interface, a reply limit and options of its sockets")
+    func udp() throws {
+        let registry = PluginRegistry()
+        for right in [
+            "udp:port=0", "udp:7000:interface=127.0.0.1", "udp:7000:reply-limit=none", "udp:7000:reply-limit=10",
+            "udp:7000:receive-buffer=1m:dscp=46",
+        ] { _ = try registry.makeEndpoint(right) }
+        for wrong in [
+            "udp", "udp:port=65536", "udp:1:interface=", "udp:1:reply-limit=0", "udp:1:reply-limit=x",
+            "udp:1:reply-limit=-1", "udp:1:user-timeout=1s", "udp:1:fast-open=1",
+        ] {
+            #expect(throws: PluginError.self, "\(wrong)") { try registry.makeEndpoint(wrong) }
+        }
+    }
+
+    @Test("a protocol of datagrams may have the name of one of connections; each endpoint has its own")
+    func datagrams() throws {
+        var registry = try registry()
+        try registry.register(datagrams: "echo", summary: "Echo.") { _ in { DatagramEcho($0) } }
+        try registry.register(datagrams: "only", summary: "Only datagrams.") { _ in { DatagramEcho($0) } }
+        let server = try engine(reactors: 1)
+        let udp = try registry.makeEndpoint("udp:port=0:interface=127.0.0.1")
+        let tcp = try registry.makeEndpoint("tcp:port=0:interface=127.0.0.1")
+        for endpoint in [udp, tcp] { try endpoint.listen(with: server, registry.makeProtocol("echo")) }
+        try udp.listen(with: server, registry.makeProtocol("only"))
+        #expect(said { try tcp.listen(with: server, registry.makeProtocol("only")) }.contains("protocol of datagrams"))
+        #expect(
+            said { try udp.listen(with: server, registry.makeProtocol("task")) }.contains("no protocol of datagrams")
+        )
+        #expect(
+            said { try registry.makeEndpoint("mark:udp:port=0").listen(with: server, registry.makeProtocol("echo")) }
+                .contains("for connections")
+        )
+        #expect(throws: PluginError.self) {
+            try registry.register(datagrams: "echo", summary: "Again.") { _ in { DatagramEcho($0) } }
         }
     }
 
@@ -124,7 +162,7 @@ struct PluginTests {
     func unknown() throws {
         let registry = try registry()
         #expect(said { try registry.makeEndpoint("mrak:tcp:port=1") }.contains("did you mean 'mark'?"))
-        #expect(said { try registry.makeEndpoint("udp:port=1") }.contains("tcp:port=PORT"))
+        #expect(said { try registry.makeEndpoint("sctp:port=1") }.contains("tcp:port=PORT"))
         #expect(said { try registry.makeEndpoint("tcp:prot=1:port=1") }.contains("it takes port, interface"))
         #expect(said { try registry.makeEndpoint("unix:sock") }.contains("unix:=argument"))
         #expect(said { try registry.makeProtocol("ecko") }.contains("did you mean 'echo'?"))
@@ -245,4 +283,10 @@ struct PluginTests {
         #expect(NearName.distance("", "abc") == 3)
         #expect(NearName.distance("ab", "ba") == 1)
     }
+}
+
+private final class DatagramEcho: DatagramProtocol {
+    let transport: any DatagramTransport
+    init(_ transport: any DatagramTransport) { self.transport = transport }
+    func datagramReceived(_ bytes: Span<UInt8>, from origin: DatagramOrigin) { transport.reply(bytes) }
 }

@@ -315,7 +315,9 @@ extension Reactor {
         after errno: Errno
     ) -> Bool {
         let segment = batch.segmentBytes(ofMessage: index)
-        guard segment > 0, let room = datagramRoom, errno == .invalidArgument || errno == .inputOutput || errno == .messageTooLong else {
+        guard segment > 0, let room = datagramRoom,
+            errno == .invalidArgument || errno == .inputOutput || errno == .messageTooLong
+        else {
             return false
         }
         port.largestSegment = min(port.largestSegment, segment - 1)

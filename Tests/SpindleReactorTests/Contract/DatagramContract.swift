@@ -34,7 +34,10 @@ extension Contract {
             }
         }
 
-        @Test("datagrams come whole, in order, with their sender; answers go back there", arguments: DriverKind.allCases)
+        @Test(
+            "datagrams come whole, in order, with their sender; answers go back there",
+            arguments: DriverKind.allCases
+        )
         func echo(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
                 for address in [SocketAddress.loopback(port: 0), .loopback6(port: 0)] {
@@ -57,7 +60,8 @@ extension Contract {
         @Test("C12: a callback that throws loses its datagram and nothing else", arguments: DriverKind.allCases)
         func throwing(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
-                let proto = try bench.open { _ in } _: { proto, callback, _ in
+                let proto = try bench.open { _ in
+                } _: { proto, callback, _ in
                     switch callback {
                     case .received(let bytes, _) where bytes.first == 1: throw Complaint()
                     case .received(let bytes, _): proto.transport.reply(bytes)
@@ -74,7 +78,10 @@ extension Contract {
             }
         }
 
-        @Test("C55: a turn reads a budget's worth of a socket; the rest comes in later turns", arguments: DriverKind.allCases)
+        @Test(
+            "C55: a turn reads a budget's worth of a socket; the rest comes in later turns",
+            arguments: DriverKind.allCases
+        )
         func budget(kind: DriverKind) throws {
             try withDatagrams(kind) {
                 $0.configuration.readBudgetBytes = 4000
@@ -132,10 +139,15 @@ extension Contract {
             }
         }
 
-        @Test("datagrams of one size come as a run to who takes runs, one by one to others", arguments: DriverKind.allCases)
+        @Test(
+            "datagrams of one size come as a run to who takes runs, one by one to others",
+            arguments: DriverKind.allCases
+        )
         func runs(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
-                let sender = try bench.open { _ in } _: { _, _, _ in }
+                let sender = try bench.open { _ in
+                } _: { _, _, _ in
+                }
                 let sent = (0..<40).map { bytes(100, $0) } + [bytes(30)]
                 for takesRuns in [true, false] {
                     let proto = try bench.open(takesRuns: takesRuns)
@@ -227,7 +239,10 @@ extension Contract {
             }
         }
 
-        @Test("a socket that is paused leaves what comes to the kernel, and has it later", arguments: DriverKind.allCases)
+        @Test(
+            "a socket that is paused leaves what comes to the kernel, and has it later",
+            arguments: DriverKind.allCases
+        )
         func pausing(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
                 let proto = try bench.open()
@@ -243,10 +258,15 @@ extension Contract {
             }
         }
 
-        @Test("a socket closed by its callback gets no more; what it said before leaves", arguments: DriverKind.allCases)
+        @Test(
+            "a socket closed by its callback gets no more; what it said before leaves",
+            arguments: DriverKind.allCases
+        )
         func closingInside(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
-                let proto = try bench.open { $0.usesGroups = false } _: { proto, callback, _ in
+                let proto = try bench.open {
+                    $0.usesGroups = false
+                } _: { proto, callback, _ in
                     guard case .received(let bytes, _) = callback else { return }
                     proto.transport.reply(bytes)
                     if bytes.count == 2 { proto.transport.close() }
@@ -259,7 +279,10 @@ extension Contract {
             }
         }
 
-        @Test("what several sockets send outside of their callbacks leaves in the turn, each its own", arguments: DriverKind.allCases)
+        @Test(
+            "what several sockets send outside of their callbacks leaves in the turn, each its own",
+            arguments: DriverKind.allCases
+        )
         func outside(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
                 let (one, other) = (try bench.open(), try bench.open())
@@ -275,7 +298,10 @@ extension Contract {
             }
         }
 
-        @Test("answers leave from the address that was asked; congestion is told to who asks", arguments: DriverKind.allCases)
+        @Test(
+            "answers leave from the address that was asked; congestion is told to who asks",
+            arguments: DriverKind.allCases
+        )
         func asked(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
                 for any in [SocketAddress.anyIPv4(port: 0), .any(port: 0)] {
@@ -299,13 +325,18 @@ extension Contract {
             }
         }
 
-        @Test("members of a group get what is sent to it, and answer from their own address", arguments: DriverKind.allCases)
+        @Test(
+            "members of a group get what is sent to it, and answer from their own address",
+            arguments: DriverKind.allCases
+        )
         func multicast(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
                 let group = SocketAddress.ipv4(0xE0FF_0102, port: 0)
                 let member = try bench.open(on: .anyIPv4(port: 0))
                 let stranger = try bench.open(on: .anyIPv4(port: 0))
-                let sender = try bench.open { _ in } _: { _, _, _ in }
+                let sender = try bench.open { _ in
+                } _: { _, _, _ in
+                }
                 try sender.transport.setMulticast(.interface(1))
                 try sender.transport.setMulticast(.hops(1))
                 try sender.transport.setMulticast(.loop(true))
@@ -341,7 +372,9 @@ extension Contract {
                 #expect(proto.received == [bytes(100), bytes(100), bytes(99)])
                 #expect(proto.origins.map(\.isTruncated) == [false, true, false])
                 #expect(bench.bench.counter(.datagramsTruncated) == 1)
-                let sender = try bench.open { _ in } _: { _, _, _ in }
+                let sender = try bench.open { _ in
+                } _: { _, _, _ in
+                }
                 let run = (0..<10).flatMap { bytes(80, $0) }
                 let (peer, path) = (proto.transport.localAddress, DatagramSendOptions())
                 #expect(sender.transport.send(run.span, each: 80, to: peer, options: path) == .queued)
