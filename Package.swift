@@ -119,6 +119,7 @@ let package = Package(
         example("ServiceGroup", ["SpindleService", lifecycle, signals, logging]),
         example("Greeter"),
         example("Plugin", ["SpindleCLI"]),
+        example("TimeServer"),
         tests("ExampleTests", ["GreeterExample", "SpindleTesting"]),
         tests(
             "SpindleServiceTests",

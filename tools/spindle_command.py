@@ -37,8 +37,8 @@ def refused(what, words, code, *texts, environment=None):
 class Server:
     """A server on a port of its own, ended by SIGTERM."""
 
-    def __init__(self, *words, kind="echo"):
-        command = [SPINDLE, kind, "--listen", "tcp:port=0:interface=127.0.0.1", *words]
+    def __init__(self, *words, kind="echo", listen="tcp:port=0:interface=127.0.0.1"):
+        command = [SPINDLE, kind, "--listen", listen, *words]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
         self.lines = []
         for line in self.process.stdout:

@@ -180,6 +180,20 @@ extension EngineOption {
             tradeOff: "More favours bulk, less favours fairness between connections."
         ),
         .integer(
+            "datagrams-per-receive",
+            \.limits.datagramsPerReceive,
+            in: 1...1024,
+            summary: "Datagrams that one receive asks for at most, and that leave with one send.",
+            tradeOff: "More saves calls under load; each has a buffer of largest-datagram, per reactor with UDP."
+        ),
+        .size(
+            "largest-datagram",
+            \.limits.largestDatagramBytes,
+            in: 1...65_535,
+            summary: "Bytes of the longest datagram; the rest of a longer one is cut off and counted.",
+            tradeOff: "Less saves memory; below 65535 B datagrams of one peer do not come in groups."
+        ),
+        .integer(
             "events-per-wait",
             \.limits.eventsPerWait,
             in: 1...65536,

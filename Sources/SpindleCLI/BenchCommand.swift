@@ -31,10 +31,16 @@ struct BenchEchoCommand: AsyncParsableCommand {
         abstract: "Send messages and wait for their echo, every byte verified.",
         discussion: BenchCommand.discussion
     )
+    @Flag(
+        help: ArgumentHelp(
+            "Send datagrams: each connection is a UDP socket. Those that do not come back within 500 ms are counted."
+        )
+    )
+    var udp = false
     @OptionGroup var flags: BenchFlags
     @OptionGroup var engine: EngineFlags
 
-    func run() async throws { try await BenchRun(kind: .echo, flags: flags, engine: engine).run() }
+    func run() async throws { try await BenchRun(kind: udp ? .datagrams : .echo, flags: flags, engine: engine).run() }
 }
 
 struct BenchStreamCommand: AsyncParsableCommand {

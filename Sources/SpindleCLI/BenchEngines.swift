@@ -9,6 +9,7 @@ struct BenchEngines {
     /// Nil when the server runs in another process.
     let server: Engine?
     let generator: Engine
+    private let isUDP: Bool
 
     /// Makes them; nothing runs yet.
     ///
@@ -18,6 +19,7 @@ struct BenchEngines {
     ///   - hasServer: False when another process is measured.
     ///   - mayPoll: In an open loop: sending on time takes a core of its own, unless a quota has to last for the
     ///     server, too.
+    ///   - isUDP: The server is one of datagrams.
     ///   - bytesOnTheWay: The most that a connection of the generator may have to write.
     init(
         _ configuration: EngineConfiguration,
@@ -25,9 +27,11 @@ struct BenchEngines {
         on machine: MachineTopology,
         hasServer: Bool,
         mayPoll: Bool,
+        isUDP: Bool = false,
         bytesOnTheWay: Int = 0
     ) throws {
         let log = SwiftLogSink.standard
+        self.isUDP = isUDP
         server =
             hasServer ? try Engine(configuration, log: log, machine: machine, placement: sides.server) : nil
         var generatorConfiguration = EngineConfiguration()
@@ -45,7 +49,10 @@ struct BenchEngines {
     ///
     /// - Returns: The server's address, when it is ours.
     func start() async throws -> SocketAddress? {
-        let address = try server?.listen(on: .loopback(port: 0)) { EchoProtocol($0) }.address
+        let address =
+            isUDP
+            ? try server?.listenUDP(on: .loopback(port: 0)) { DatagramEcho($0) }.address
+            : try server?.listen(on: .loopback(port: 0)) { EchoProtocol($0) }.address
         try await server?.start()
         try await generator.start()
         return address

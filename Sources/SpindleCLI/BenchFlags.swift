@@ -66,6 +66,13 @@ struct BenchFlags: ParsableArguments {
         guard let sizes = SizesText.parse(size) else {
             throw ValidationError("--size: '\(size)' is not allowed; allowed is \(SizesText.allowed)")
         }
+        if kind.isUDP,
+            !(LoadPlan.datagramBytes.contains(sizes.smallest) && LoadPlan.datagramBytes.contains(sizes.largest))
+        {
+            throw ValidationError(
+                "--size: '\(size)' is not allowed; allowed with --udp are 8 to 65507 bytes: a datagram says its number"
+            )
+        }
         if let depth, !(1...65536).contains(depth) || kind.work == .connect && depth != 1 {
             let allowed =
                 kind.work == .connect ? "1: a connection carries one message" : "a whole number from 1 to 65536"
@@ -88,7 +95,7 @@ struct BenchFlags: ParsableArguments {
             address: try target(),
             connections: connections ?? kind.connectionsPerReactor,
             sizes: sizes,
-            depth: depth ?? (pace.isOpen && kind.work == .echo ? BenchKind.openLoopDepth : kind.depth),
+            depth: depth ?? (pace.isOpen && kind.work != .connect ? BenchKind.openLoopDepth : kind.depth),
             pace: pace,
             churn: try parseChurn(kind),
             duration: duration,

@@ -19,12 +19,23 @@ struct BenchKind: Sendable {
     /// Connections a second that come and go beside it, unless --churn-rate says otherwise; nil: none.
     var churn: Double?
 
+    var isUDP: Bool { work == .datagrams }
+
     /// The most messages on the way per connection in an open loop, where waiting counts anyway.
     static let openLoopDepth = 64
 
     static let echo = BenchKind(
         name: "echo",
         work: .echo,
+        size: "64",
+        depth: 1,
+        connectionsPerReactor: 64,
+        unit: "messages"
+    )
+    /// Datagrams: each peer has a UDP socket.
+    static let datagrams = BenchKind(
+        name: "echo",
+        work: .datagrams,
         size: "64",
         depth: 1,
         connectionsPerReactor: 64,

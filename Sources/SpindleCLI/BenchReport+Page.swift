@@ -37,6 +37,7 @@ extension BenchReport {
         if let rate = result.churnPerSecond {
             rows.append(("churn/connectionsPerSecond", "connections that came and went a second", "\(Int(rate))"))
         }
+        if let lost = result.lost { rows.append(("lost", "datagrams that did not come back", "\(lost)")) }
         if plan.pace.isOpen { rows.append(("unsent", "due and never sent", "\(result.unsent)")) }
         return rows
     }

@@ -44,7 +44,8 @@ struct BenchReport {
 
     /// What is done, in a line.
     static func work(_ plan: LoadPlan, _ kind: BenchKind) -> [String] {
-        let what = "\(plan.connections) connections × \(SizesText.text(plan.sizes)) B × depth \(plan.depth)"
+        let what =
+            "\(plan.connections) \(kind.isUDP ? "UDP sockets" : "connections") × \(SizesText.text(plan.sizes)) B × depth \(plan.depth)"
         let time = "\(TimeText.text(plan.duration)) after \(TimeText.text(plan.warmup))"
         return ["\(kind.name), \(what), \(loop(plan))\(churn(plan)), \(time)"]
     }
@@ -121,6 +122,13 @@ struct BenchReport {
                     + "back, \(result.unsent) were never sent"
             )
         }
+        if let lost = result.lost, lost > 0 {
+            let overrun = server?[.datagramsOverrun] ?? 0
+            found.append(
+                "\(lost) datagrams did not come back within 500 ms; the percentiles leave them out"
+                    + (overrun == 0 ? "" : ". Since its start the server's kernel had no room for \(overrun)")
+            )
+        }
         if let churn = result.churn, let rate = plan.churn, churn.unopened > 0 {
             found.append(
                 "connections that come and go: \(RateText.text(rate))/s were due, \(churn.unopened) were never opened, "
@@ -174,12 +182,13 @@ struct BenchReport {
             let rate = share * result.messagesPerSecond
             let columns = [
                 pad("\(reactor)", 4), pad(snapshot.cpu.map(String.init) ?? "–", 6),
-                pad("\(result.serverConnections[reactor])", 14), pad("\(Int(rate))", 13),
+                pad(kind.isUDP ? "–" : "\(result.serverConnections[reactor])", 14), pad("\(Int(rate))", 13),
                 pad(percent(result.serverCPU[reactor] / result.elapsed), 8),
                 pad("\(snapshot.turns.longestTurnNanoseconds / 1000) µs", 15),
             ]
             lines.append(columns.joined())
         }
+        guard !kind.isUDP else { return lines }
         let counts = result.serverConnections
         let mean = Double(counts.reduce(0, +)) / Double(max(counts.count, 1))
         let idle = counts.filter { $0 == 0 }.count
@@ -205,6 +214,7 @@ struct BenchReport {
         return .object([
             .init("work", .string(kind.name)), .init("loop", .string(plan.pace.isOpen ? "open" : "closed")),
             .init("messagesPerSecondDue", .number(due)), .init("unsent", .integer(result.unsent)),
+            .init("lost", .integer(result.lost)),
             .init("address", .string(plan.address.description)),
             .init("connections", .integer(plan.connections)), .init("messageBytes", .number(plan.sizes.mean)),
             .init("depth", .integer(plan.depth)), .init("messages", .integer(result.messages)),

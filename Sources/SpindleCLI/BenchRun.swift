@@ -78,6 +78,7 @@ struct BenchRun {
                 hasServer: isLocal,
                 // Several generators share their cores: none of them may keep one to itself.
                 mayPoll: (plan.pace.isOpen || plan.churn != nil) && part == nil && parts == 1,
+                isUDP: kind.isUDP,
                 bytesOnTheWay: plan.bytesOnTheWay
             )
         }
@@ -125,6 +126,7 @@ struct BenchRun {
             command,
             on: setup.sides.serverCPUs,
             cores: setup.sides.serverReactorCount,
+            isUDP: kind.isUDP,
             tryingFrom: setup.engines.generator,
             control: control
         ) { server in
@@ -238,7 +240,10 @@ struct BenchRun {
 
     /// This command as a part runs it.
     private func partWords(_ plan: LoadPlan) -> [String] {
-        var words = ["bench", kind.name, "--connections", "\(plan.connections)", "--size", flags.size ?? kind.size]
+        var words =
+            ["bench", kind.name] + (kind.isUDP ? ["--udp"] : []) + [
+                "--connections", "\(plan.connections)", "--size", flags.size ?? kind.size,
+            ]
         words += ["--depth", "\(plan.depth)"]
         if case .open(let rate) = plan.pace { words += ["--rate", "\(rate)"] }
         if let churn = plan.churn { words += ["--churn-rate", "\(churn)"] }

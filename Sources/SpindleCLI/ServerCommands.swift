@@ -136,7 +136,7 @@ struct ServeCommand: AsyncParsableCommand {
 /// How endpoints are written.
 enum ListenHelp {
     static let form =
-        "tcp:PORT[:interface=ADDRESS-OR-NAME], unix:PATH[:mode=OCTAL], systemd:name=NAME, fd:NUMBER; "
+        "tcp:PORT[:interface=ADDRESS-OR-NAME], unix:PATH[:mode=OCTAL], udp:PORT, systemd:name=NAME, fd:NUMBER; "
         + "serve --help shows what else is linked."
     static let target = "tcp:HOST:PORT, unix:PATH; serve --help shows what else is linked."
 }

@@ -36,12 +36,14 @@ struct ServerProcess: Sendable {
     /// not the server under it.
     ///
     /// - Parameters:
+    ///   - isUDP: It is an echo server of datagrams.
     ///   - generator: Running; one of its reactors tries to connect.
     ///   - control: Is told of the child.
     static func running<Output: Sendable>(
         _ command: ServerCommandLine,
         on cpus: CPUSet,
         cores: Int,
+        isUDP: Bool = false,
         tryingFrom generator: Engine,
         control: RunControl,
         _ body: (ServerProcess) async throws -> Output
@@ -67,7 +69,7 @@ struct ServerProcess: Sendable {
                 control.childStarted(server.process)
                 let outcome: Result<Output, any Error>
                 do {
-                    try await server.waitUntilListening(text, tryingFrom: generator, control)
+                    try await server.waitUntilListening(text, isUDP: isUDP, tryingFrom: generator, control)
                     outcome = .success(try await body(server))
                 } catch { outcome = .failure(error) }
                 await execution.teardown(using: [
@@ -82,10 +84,15 @@ struct ServerProcess: Sendable {
         return try outcome.get()
     }
 
-    private func waitUntilListening(_ text: String, tryingFrom generator: Engine, _ control: RunControl) async throws {
+    private func waitUntilListening(
+        _ text: String,
+        isUDP: Bool,
+        tryingFrom generator: Engine,
+        _ control: RunControl
+    ) async throws {
         let end = ContinuousClock.now + ServerProcess.startLimit
         while ContinuousClock.now < end {
-            if await generator.canConnect(to: address) { return }
+            if await isUDP ? generator.isAnswered(at: address) : generator.canConnect(to: address) { return }
             if hasEnded { throw Failure.endedEarly(text) }
             if control.isEnding { throw LoadFailure.interrupted }
             try await ContinuousClock().sleep(for: .milliseconds(20))
@@ -117,7 +124,42 @@ private final class Knock: StreamProtocol {
     func dataReceived(_ bytes: Span<UInt8>) {}
 }
 
+/// Sends a datagram, and waits a moment for it to come back.
+private final class Ping: DatagramProtocol {
+    let transport: any DatagramTransport
+    private var done: ((Bool) -> Void)?
+
+    init(_ transport: any DatagramTransport, _ done: @escaping (Bool) -> Void) {
+        self.transport = transport
+        self.done = done
+    }
+
+    func startProtocol() {
+        transport.send("ping")
+        Reactor.current?.callLater(.milliseconds(50)) { [self] in transport.close() }
+    }
+    func datagramReceived(_ bytes: Span<UInt8>, from origin: DatagramOrigin) {
+        done.take()?(true)
+        transport.close()
+    }
+    func connectionRefused() { transport.close() }
+    func stopProtocol() { done.take()?(false) }
+}
+
 extension Engine {
+    /// Whether somebody answers datagrams at the address now.
+    fileprivate func isAnswered(at address: SocketAddress) async -> Bool {
+        await withCheckedContinuation { continuation in
+            let taken = reactors[0].submit {
+                do {
+                    guard let reactor = Reactor.current else { return continuation.resume(returning: false) }
+                    try reactor.openUDP(connectedTo: address) { Ping($0) { continuation.resume(returning: $0) } }
+                } catch { continuation.resume(returning: false) }
+            }
+            if taken != .sent { continuation.resume(returning: false) }
+        }
+    }
+
     /// Whether somebody accepts connections at the address now.
     fileprivate func canConnect(to address: SocketAddress) async -> Bool {
         await withCheckedContinuation { continuation in

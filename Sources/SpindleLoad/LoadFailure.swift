@@ -6,6 +6,10 @@ public import Spindle
 public enum LoadFailure: Error, Sendable, CustomStringConvertible {
     /// The server cannot be reached.
     case connect(ConnectError)
+    /// A UDP socket can't be had.
+    case open(DatagramError)
+    /// No datagram has come back, or the server has no socket any more.
+    case noAnswer(SocketAddress)
     /// A byte came back that was not the one sent.
     case mismatch(connection: UInt64, byte: UInt64)
     /// More came back than was sent.
@@ -21,6 +25,8 @@ public enum LoadFailure: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .connect(let error): "\(error)"
+        case .open(let error): "\(error)"
+        case .noAnswer(let address): "no datagram comes back from \(address); is there an echo server for UDP?"
         case .mismatch(let connection, let byte):
             "connection \(connection): byte \(byte) of the echo is not the byte that was sent"
         case .surplus(let connection, let byte):

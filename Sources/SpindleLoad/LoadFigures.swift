@@ -8,6 +8,8 @@ struct LoadFigures: Sendable {
     var messages = 0
     /// Messages of an open loop that were due and never sent: what came before them had not come back.
     var unsent = 0
+    /// Datagrams that did not come back.
+    var lost = 0
     /// Nanoseconds, three digits, up to a minute; nil without any, because it takes 200 KB.
     private(set) var latency: Histogram<UInt64>?
 
@@ -31,6 +33,7 @@ struct LoadFigures: Sendable {
     mutating func add(_ other: LoadFigures) {
         messages += other.messages
         unsent += other.unsent
+        lost += other.lost
         if let more = other.latency { add(more) }
     }
 }

@@ -74,6 +74,7 @@ public struct LoadGenerator: Sendable {
             messages: figures.messages,
             elapsed: start.duration(to: end),
             unsent: figures.unsent,
+            lost: plan.work == .datagrams ? figures.lost : nil,
             latency: figures.latency ?? LoadFigures.makeHistogram(),
             intervals: intervals,
             wasEndedEarly: progress.isEnding,
@@ -105,6 +106,7 @@ public struct LoadGenerator: Sendable {
             var worker: any LoadWorker =
                 switch plan.work {
                 case .echo: EchoWorker(plan, reactor, numbers, LoadRecorder(plan, progress))
+                case .datagrams: DatagramWorker(plan, reactor, numbers, LoadRecorder(plan, progress))
                 case .connect: ConnectWorker(plan, reactor, numbers, LoadRecorder(plan, progress))
                 }
             if let churn = plan.churnPlan(generatorReactors: engine.reactorCount) {

@@ -10,6 +10,8 @@ public struct LoadPlan: Sendable {
         case echo
         /// A connection for each message.
         case connect
+        /// Datagrams from peers that stay, each a UDP socket; those that don't come back are counted.
+        case datagrams
     }
 
     /// What it does.
@@ -20,7 +22,7 @@ public struct LoadPlan: Sendable {
     public var connections: Int
     /// The number of the first of them: other generators that drive the same server have those before.
     public var firstConnection = 0
-    /// Bytes of a message, each at least 1.
+    /// Bytes of a message, each at least 1; of a datagram 8 to 65,507.
     public var sizes: MessageSizes
     /// Messages on the way per connection, at least 1. In an open loop the most: what is due beyond it waits, and its
     /// latency counts.
@@ -67,6 +69,9 @@ public struct LoadPlan: Sendable {
     /// Connections that come and go at once per reactor of the generator; what is due beyond them waits, and its
     /// latency counts.
     public static let churnPlaces = 64
+
+    /// Bytes of a datagram.
+    public static let datagramBytes = DatagramWindow.headerBytes...65_507
 
     /// The most connections of a load, over all of its generators.
     public static let mostConnections = 1_000_000

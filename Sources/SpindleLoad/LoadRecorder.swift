@@ -8,7 +8,7 @@ final class LoadRecorder {
     private let progress: LoadProgress
     /// What counts, by when it came back or, in an open loop, was due; nil before measuring.
     private var measured: Range<UInt64>?
-    private var messages = 0, unsent = 0
+    private var messages = 0, unsent = 0, lost = 0
     /// Not an optional of one: this is touched for every message.
     private var latency = LoadFigures.makeHistogram()
     private var isEmpty = true
@@ -54,6 +54,9 @@ final class LoadRecorder {
         progress.add(count)
     }
 
+    /// So many datagrams did not come back.
+    func lost(_ count: Int, at now: UInt64) { if measured != nil { lost += count } }
+
     /// So many messages were due and are never sent; how long they have waited counts, or the slowest would be left
     /// out.
     ///
@@ -78,12 +81,12 @@ final class LoadRecorder {
     /// The figures since the last call: of an interval.
     func takeFigures() -> LoadFigures {
         var figures = LoadFigures()
-        (figures.messages, figures.unsent) = (messages, unsent)
+        (figures.messages, figures.unsent, figures.lost) = (messages, unsent, lost)
         if !isEmpty {
             figures.add(latency)
             latency = LoadFigures.makeHistogram()
         }
-        (messages, unsent, isEmpty) = (0, 0, true)
+        (messages, unsent, lost, isEmpty) = (0, 0, 0, true)
         return figures
     }
 }

@@ -16,7 +16,7 @@ extension LoadResult {
         }
         var lines = [
             "messages \(messages)", "elapsed \(elapsed.wholeNanoseconds)", "unsent \(unsent)",
-            "early \(wasEndedEarly ? 1 : 0)",
+            "early \(wasEndedEarly ? 1 : 0)", "lost \(lost ?? -1)",
             "busy \(generatorBusy.map { "\(Int($0 * 1e6))" }.joined(separator: " "))",
         ]
         lines += intervals.map { interval in
@@ -65,6 +65,7 @@ extension LoadResult {
             messages: messages,
             elapsed: .nanoseconds(elapsed),
             unsent: unsent,
+            lost: single["lost"].flatMap { $0 < 0 ? nil : $0 },
             latency: latency,
             intervals: intervals,
             wasEndedEarly: early != 0,
@@ -90,6 +91,7 @@ extension LoadResult {
             messages: results.reduce(0) { $0 + $1.messages },
             elapsed: results.map(\.elapsed).max() ?? .zero,
             unsent: results.reduce(0) { $0 + $1.unsent },
+            lost: results.compactMap(\.lost).isEmpty ? nil : results.compactMap(\.lost).reduce(0, +),
             latency: latency,
             intervals: intervals,
             wasEndedEarly: results.contains { $0.wasEndedEarly },

@@ -11,6 +11,8 @@ public struct LoadResult: Sendable {
     /// Messages of an open loop that were due and never sent, because what came before them had not come back: the
     /// server did not keep up. 0 in a closed loop.
     public let unsent: Int
+    /// Datagrams that did not come back within half a second; nil of connections.
+    public let lost: Int?
     /// Nanoseconds from sending a message or, in an open loop, from when it was due, to its last byte coming back. Of
     /// what was due in the measured time and never sent, how long it had waited at the end.
     public let latency: Histogram<UInt64>
@@ -40,6 +42,7 @@ public struct LoadResult: Sendable {
         messages: Int,
         elapsed: Duration,
         unsent: Int,
+        lost: Int? = nil,
         latency: Histogram<UInt64>,
         intervals: [LoadInterval],
         wasEndedEarly: Bool,
@@ -55,6 +58,7 @@ public struct LoadResult: Sendable {
         self.messages = messages
         self.elapsed = elapsed
         self.unsent = unsent
+        self.lost = lost
         self.latency = latency
         self.intervals = intervals
         self.wasEndedEarly = wasEndedEarly

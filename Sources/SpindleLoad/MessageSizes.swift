@@ -58,6 +58,15 @@ public enum MessageSizes: Sendable, Equatable {
         }
     }
 
+    /// The least bytes of a message.
+    public var smallest: Int {
+        switch self {
+        case .constant(let bytes): bytes
+        case .uniform(let range): range.lowerBound
+        case .weighted(let sizes): sizes.map(\.bytes).min() ?? 0
+        }
+    }
+
     /// Bytes of a message on average, of those that are drawn.
     public var mean: Double {
         let sizes = drawn()

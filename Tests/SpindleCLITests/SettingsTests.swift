@@ -125,7 +125,7 @@ struct SettingsTests {
     @Test(
         "what a server is told besides its engine is checked by name",
         arguments: [
-            ("log-level", "loud"), ("log-format", "xml"), ("log-queue", "0"), ("stats", "1"), ("listen", "udp:port=1"),
+            ("log-level", "loud"), ("log-format", "xml"), ("log-queue", "0"), ("stats", "1"), ("listen", "sctp:port=1"),
             ("protocol", "none-such"),
         ]
     )
@@ -136,6 +136,6 @@ struct SettingsTests {
         let error = #expect(throws: SettingsFailure.self) {
             try ServerSettings(settings, protocol: nil, registry: registry)
         }
-        #expect(error?.description.contains(name == "listen" ? "udp" : text) == true)
+        #expect(error?.description.contains(name == "listen" ? "sctp" : text) == true)
     }
 }
