@@ -45,7 +45,8 @@ struct BenchReport {
     /// What is done, in a line.
     static func work(_ plan: LoadPlan, _ kind: BenchKind) -> [String] {
         let what =
-            "\(plan.connections) \(kind.isUDP ? "UDP sockets" : "connections") × \(SizesText.text(plan.sizes)) B × depth \(plan.depth)"
+            "\(plan.connections) \(kind.isUDP ? "UDP sockets" : "connections") × \(SizesText.text(plan.sizes)) B "
+            + "× depth \(plan.depth)"
         let time = "\(TimeText.text(plan.duration)) after \(TimeText.text(plan.warmup))"
         return ["\(kind.name), \(what), \(loop(plan))\(churn(plan)), \(time)"]
     }

@@ -29,6 +29,12 @@ struct LoadPattern {
         }
     }
 
+    /// Appends the `count` bytes from `offset` of a stream, at most a period.
+    func append(_ count: Int, from offset: UInt64, to buffer: inout [UInt8]) {
+        let start = Int(offset % UInt64(LoadPattern.period))
+        buffer.append(contentsOf: bytes[start..<start + count])
+    }
+
     /// Writes the `count` bytes before offset `end` of a stream, in one piece where the pattern has it so.
     func write(_ count: Int, before end: UInt64, to transport: any StreamTransport) {
         guard count > 0 else { return }

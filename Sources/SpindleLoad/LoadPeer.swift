@@ -56,9 +56,7 @@ final class LoadPeer: DatagramProtocol {
         for place in 0..<DatagramWindow.headerBytes {
             buffer.append(UInt8(truncatingIfNeeded: number >> UInt64(8 * place)))
         }
-        worker.pattern.withPieces(from: place(of: number), count: size - DatagramWindow.headerBytes) { piece in
-            unsafe piece.withUnsafeBufferPointer { unsafe buffer.append(contentsOf: $0) }
-        }
+        worker.pattern.append(size - DatagramWindow.headerBytes, from: place(of: number), to: &buffer)
         transport.send(buffer)
     }
 

@@ -88,8 +88,8 @@ extension Reactor {
             goOn { handlers.count + endpoints.count > 0 && SystemClock.now() < end }
             guard handlers.count + endpoints.count > 0 else { return }
             let message =
-                "\(handlers.count + endpoints.count) handlers of connections and UDP sockets have not ended; they go on "
-                + "elsewhere"
+                "\(handlers.count + endpoints.count) handlers of connections and UDP sockets have not ended; they go "
+                + "on elsewhere"
             log.write(LogRecord(level: .warning, message: message, reactor: index))
         }
     }

@@ -39,7 +39,7 @@ public struct ReactorConfiguration: Sendable, Equatable {
 
     /// Datagrams that one receive asks for at most, and that leave with one send; the kernel keeps the rest.
     public var datagramsPerReceive = 64
-    /// Bytes of the longest datagram; the rest of a longer one is cut off. Below 65,535 datagrams do not come in groups.
+    /// Bytes of the longest datagram; the rest of a longer one is cut off. Below 65,535 none come in groups.
     public var largestDatagramBytes = 65_535
 
     /// Connections that may be open; more are accepted and closed at once.

@@ -53,8 +53,8 @@ public struct Endpoint: Sendable {
     /// Listens with every reactor of `engine`.
     ///
     /// - Throws: `ListenError` and `DatagramError` when the address can't be had, `AdoptError` and `PassedSocketError`
-    ///   when a socket can't, `PluginError` when wrappers were to go around a task, or the endpoint is for datagrams and
-    ///   the protocol is not.
+    ///   when a socket can't, `PluginError` when wrappers were to go around a task, or the endpoint is for datagrams
+    ///   and the protocol is not.
     @discardableResult
     public func listen(with engine: Engine, _ served: ServedProtocol) throws -> Listener {
         guard !served.isTask || !steps.contains(where: \.isWrapper) else {

@@ -19,8 +19,8 @@ enum UDPEndpoint {
             guard let times = Int(limit) ?? (limit == "none" ? 0 : nil), limit == "none" || (1...65_507).contains(times)
             else {
                 throw PluginError(
-                    "udp: reply-limit=\(limit) is not allowed; allowed is a number from 1 to 65507, or none: answers have "
-                        + "at most so many times the bytes of what they answer"
+                    "udp: reply-limit=\(limit) is not allowed; allowed is a number from 1 to 65507, or none: answers "
+                        + "have at most so many times the bytes of what they answer"
                 )
             }
             options.replyLimit = limit == "none" ? nil : times

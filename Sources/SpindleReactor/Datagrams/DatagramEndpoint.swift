@@ -4,8 +4,9 @@ public import SpindleCore
 
 /// A UDP socket as an `async` handler sees it: datagrams are asked for.
 ///
-/// It belongs to the task that `Engine.serveUDP` started for it, one on every reactor, and lives on that task's reactor:
-/// it is not Sendable, and no call hops to another thread. One task may receive, and others of the same reactor send.
+/// It belongs to the task that `Engine.serveUDP` started for it, one on every reactor, and lives on that task's
+/// reactor: it is not Sendable, and no call hops to another thread. One task may receive, and others of the same
+/// reactor send.
 ///
 ///     try engine.serveUDP(on: .any(port: 7000)) { endpoint in
 ///         while let datagram = try await endpoint.receive() { datagram.reply(datagram.bytes) }

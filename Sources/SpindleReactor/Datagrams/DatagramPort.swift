@@ -32,8 +32,8 @@ final class DatagramPort: DatagramTransport {
     /// Longer datagrams are not joined; 0 joins none.
     var largestSegment: Int
 
-    /// The datagram of the batch that can be answered now, and how many bytes the answers to it may still have. Unchecked: values
-    /// that are only moved in and out.
+    /// The datagram of the batch that can be answered now, and how many bytes the answers to it may still have.
+    /// Unchecked: values that are only moved in and out.
     @exclusivity(unchecked) private var request: Int?
     @exclusivity(unchecked) private var replyRoom = 0
 
