@@ -96,38 +96,43 @@ int cl_datagram_socket(int family) {
 
 static int set(int fd, int level, int name, int value) { return RESULT(setsockopt(fd, level, name, &value, sizeof value)); }
 
-int cl_datagram_enable(int fd, int family, int feature) {
+int cl_datagram_enable(int fd, int family, int feature, int is_on) {
     int result = 0;
     switch (feature) {
-    case CL_DATAGRAM_GROUPS: return set(fd, IPPROTO_UDP, UDP_GRO, 1);
-    case CL_DATAGRAM_DROPS: return set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-    case CL_DATAGRAM_BROADCAST: return set(fd, SOL_SOCKET, SO_BROADCAST, 1);
+    case CL_DATAGRAM_GROUPS: return set(fd, IPPROTO_UDP, UDP_GRO, is_on);
+    case CL_DATAGRAM_DROPS: return set(fd, SOL_SOCKET, SO_RXQ_OVFL, is_on);
+    case CL_DATAGRAM_BROADCAST: return set(fd, SOL_SOCKET, SO_BROADCAST, is_on);
     // An IPv6 socket has those of IPv4, too, for peers that are IPv4's.
     case CL_DATAGRAM_LOCAL_ADDRESS:
-        result = set(fd, IPPROTO_IP, IP_PKTINFO, 1);
-        return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+        result = set(fd, IPPROTO_IP, IP_PKTINFO, is_on);
+        return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, is_on);
     case CL_DATAGRAM_OWN_GROUPS:
-        result = set(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
-        return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+        result = set(fd, IPPROTO_IP, IP_MULTICAST_ALL, !is_on);
+        return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, !is_on);
     case CL_DATAGRAM_ECN:
-        result = set(fd, IPPROTO_IP, IP_RECVTOS, 1);
-        return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+        result = set(fd, IPPROTO_IP, IP_RECVTOS, is_on);
+        return family == 4 ? result : set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, is_on);
     default: return -EINVAL;
     }
 }
 
+// False for data that were cut off, for want of room (MSG_CTRUNC).
+static int take(const struct cmsghdr *header, void *to, size_t size) {
+    if (header->cmsg_len < CMSG_LEN(size)) return 0;
+    memcpy(to, CMSG_DATA(header), size);
+    return 1;
+}
+
 static void look(cl_datagram *datagram, struct msghdr *message, uint32_t *drops) {
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
-        const void *data = CMSG_DATA(header);
         int value = 0;
         if (header->cmsg_level == IPPROTO_UDP && header->cmsg_type == UDP_GRO) {
-            memcpy(&value, data, sizeof value);
-            datagram->segment = (uint16_t)value;
+            if (take(header, &value, sizeof value)) datagram->segment = (uint16_t)value;
         } else if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL) {
-            memcpy(drops, data, sizeof *drops);
+            take(header, drops, sizeof *drops);
         } else if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
-            memcpy(&info, data, sizeof info);
+            if (!take(header, &info, sizeof info)) continue;
             datagram->local_family = 4;
             datagram->interface = (uint32_t)info.ipi_ifindex;
             // Of a mapped peer both forms come, this one last.
@@ -136,16 +141,16 @@ static void look(cl_datagram *datagram, struct msghdr *message, uint32_t *drops)
             datagram->to_many = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
         } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
-            memcpy(&info, data, sizeof info);
+            if (!take(header, &info, sizeof info)) continue;
             datagram->local_family = 6;
             datagram->interface = info.ipi6_ifindex;
             memcpy(datagram->local, &info.ipi6_addr, 16);
             datagram->to_many = info.ipi6_addr.s6_addr[0] == 0xff;
         } else if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_TOS) {
-            datagram->ecn = *(const uint8_t *)data & 3;
+            uint8_t byte = 0;
+            if (take(header, &byte, sizeof byte)) datagram->traffic_class = byte & 3;
         } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_TCLASS) {
-            memcpy(&value, data, sizeof value);
-            datagram->ecn = (uint8_t)(value & 3);
+            if (take(header, &value, sizeof value)) datagram->traffic_class = (uint8_t)(value & 3);
         }
     }
 }
@@ -165,7 +170,7 @@ int cl_receive_datagrams(int fd, cl_datagram *datagrams, cl_datagram_scratch *sc
         datagram->count = scratch->messages[i].msg_len;
         datagram->segment = 0;
         datagram->truncated = (message->msg_flags & MSG_TRUNC) != 0;
-        datagram->ecn = 0;
+        datagram->traffic_class = 0;
         datagram->interface = 0;
         datagram->local_family = 0;
         datagram->to_many = 0;
@@ -206,12 +211,11 @@ static void prepare(struct msghdr *message, const cl_datagram *datagram) {
         memcpy(&info.ipi6_addr, datagram->local, 16);
         put(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     }
-    if (datagram->ecn > 0) {
-        int value = datagram->ecn;
-        // Of a mapped address the first counts, of an IPv6 one the second.
+    if (datagram->traffic_class > 0) {
+        int value = datagram->traffic_class;
+        // Of a mapped address the first counts, of an IPv6 one the second; a socket leaves alone what is not its own.
         put(message, IPPROTO_IP, IP_TOS, &value, sizeof value);
-        if ((sa_family_t)datagram->peer.words[0] == AF_INET6)
-            put(message, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value);
+        if ((sa_family_t)datagram->peer.words[0] != AF_INET) put(message, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value);
     }
 }
 
@@ -225,7 +229,7 @@ int cl_send_datagrams(int fd, const cl_datagram *datagrams, cl_datagram_scratch 
         message->msg_namelen = length;
         message->msg_control = &scratch->controls[i];
         message->msg_controllen = 0;
-        if ((datagram->segment | datagram->local_family | datagram->ecn) != 0) prepare(message, datagram);
+        if ((datagram->segment | datagram->local_family | datagram->traffic_class) != 0) prepare(message, datagram);
         if (message->msg_controllen == 0) message->msg_control = NULL;
     }
     return (int)cl_system_call(__NR_sendmmsg, fd, (long)scratch->messages, count, MSG_NOSIGNAL, 0, 0);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -57,6 +58,9 @@ static int option_is(int fd, int name, int wanted) {
 }
 
 int cl_socket_is_stream(int fd) { return option_is(fd, SO_TYPE, SOCK_STREAM); }
-int cl_socket_is_datagram(int fd) { return option_is(fd, SO_TYPE, SOCK_DGRAM); }
+int cl_socket_is_udp(int fd) {
+    int is_datagram = option_is(fd, SO_TYPE, SOCK_DGRAM);
+    return is_datagram == 1 ? option_is(fd, SO_PROTOCOL, IPPROTO_UDP) : is_datagram;
+}
 int cl_socket_is_ipv6(int fd) { return option_is(fd, SO_DOMAIN, AF_INET6); }
 int cl_socket_is_listening(int fd) { return option_is(fd, SO_ACCEPTCONN, 1); }

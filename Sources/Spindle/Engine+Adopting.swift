@@ -53,7 +53,7 @@ extension Engine {
         }
         return SocketGroup(
             sockets: bound.map { TravellingSocket($0.socket, close: drivers.close) },
-            address: bound[0].address,
+            addresses: bound.prefix(descriptors.count).map(\.address),
             isShared: descriptors.count < reactorCount,
             keeper: nil
         )

@@ -6,7 +6,8 @@ internal import SpindleSystem
 
 extension Engine {
     /// Serves UDP on `address` with every reactor: each has a socket and a protocol object of its own, and the kernel's
-    /// hash of the addresses (or the accept mode's program) chooses, so that a peer stays with its reactor.
+    /// hash of the addresses (or the accept mode's program) chooses. By the hash or the source
+    /// port a peer stays with its reactor.
     ///
     /// The sockets are bound before this returns; receiving begins when the engine runs. A stop closes them before
     /// connections drain: what is unsent then leaves, what has not been received is lost.
@@ -44,7 +45,7 @@ extension Engine {
         _ handler: @escaping DatagramEndpoint.Handler
     ) throws(DatagramError) -> Listener {
         try listenUDP(on: address, options: options) {
-            DatagramHandler($0, replyLimit: options.replyLimit, handler)
+            DatagramHandler($0, options: options, handler)
         }
     }
 
@@ -67,7 +68,8 @@ extension Engine {
         guard let provider = drivers as? any DatagramDriverProvider else {
             throw AdoptError(descriptor: descriptors[0], reason: "\(DatagramError.notSupported)")
         }
-        let options = options.fitting(configuration.limits)
+        var options = options.fitting(configuration.limits)
+        options.isAdopted = true
         var bound: [BoundSocket] = []
         do throws(AdoptError) {
             for descriptor in descriptors { bound.append(try provider.adopt(datagrams: descriptor, options)) }
@@ -79,7 +81,7 @@ extension Engine {
             let sockets = bound[start..<min(start + reactorCount, bound.count)]
             return SocketGroup(
                 sockets: sockets.map { TravellingSocket($0.socket, close: drivers.close) },
-                address: bound[start].address,
+                addresses: sockets.map(\.address),
                 isShared: false,
                 keeper: nil
             )
@@ -105,7 +107,7 @@ extension Engine {
             }
             return SocketGroup(
                 sockets: handles.map { TravellingSocket($0, close: drivers.close) },
-                address: first.address,
+                addresses: [first.address],
                 isShared: false,
                 keeper: nil
             )

@@ -71,7 +71,7 @@ extension Engine {
             return (added, state.mailroom.handles)
         }
         if let handles { startListening(added, on: handles) }
-        return Listener(addresses: added.map(\.group.address), ids: added.map(\.id), engine: self)
+        return Listener(addresses: added.flatMap(\.group.addresses), ids: added.map(\.id), engine: self)
     }
 
     /// A socket per reactor, all bound to the same address and listening; of a Unix socket a number per reactor.
@@ -101,7 +101,7 @@ extension Engine {
             if !address.isUnix { try steer(handles) }
             return SocketGroup(
                 sockets: handles.map { TravellingSocket($0, close: drivers.close) },
-                address: first.address,
+                addresses: [first.address],
                 isShared: address.isUnix && reactorCount > 1,
                 keeper: first.keeper
             )

@@ -30,7 +30,9 @@ public final class Listener: Sendable {
 struct SocketGroup: Sendable {
     /// By reactor.
     let sockets: [TravellingSocket]
-    let address: SocketAddress
+    /// One, or of adopted sockets each one's.
+    let addresses: [SocketAddress]
+    var address: SocketAddress { addresses[0] }
     /// They are several numbers of one socket.
     let isShared: Bool
     /// Kept while anybody accepts there.

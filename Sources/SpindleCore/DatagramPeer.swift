@@ -14,6 +14,9 @@
 
     package var isNone: Bool { words.3 >> 32 == 0 }
 
+    /// Port 0: nobody can be answered there.
+    package var hasPort: Bool { words.0 & 0xffff_0000 != 0 }
+
     /// AF_INET6 and AF_INET of Linux, on every processor.
     private static var inet6: UInt64 { 10 }
     private static var inet: UInt64 { 2 }

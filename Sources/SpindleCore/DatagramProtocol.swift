@@ -20,7 +20,7 @@ public protocol DatagramProtocol: AnyObject {
     /// A datagram came in, whole but for `origin.isTruncated`.
     ///
     /// - Parameters:
-    ///   - bytes: 0 to 65,507. Valid during the call only; keep a copy with `ByteChunk(copying:)`.
+    ///   - bytes: 0 to 65,507, over IPv6 to 65,527. Valid during the call only; keep a copy with `ByteChunk(copying:)`.
     ///   - origin: Who sent it, and which way it came. `transport.reply` answers it.
     func datagramReceived(_ bytes: Span<UInt8>, from origin: DatagramOrigin) throws(Failure)
 

@@ -35,14 +35,14 @@ public protocol DatagramTransport: SocketTransport {
     /// Sends a datagram.
     ///
     /// - Parameters:
-    ///   - bytes: At most 65,507; over IPv6 20 more are possible, and not offered.
+    ///   - bytes: At most 65,507, over IPv6, too.
     ///   - peer: Whom to; nil for the peer that the socket is connected to.
     ///   - options: Which way it leaves.
     /// - Returns: `.dropped` with the reason when it will not leave; it is counted.
     @discardableResult
     func send(_ bytes: Span<UInt8>, to peer: SocketAddress?, options: DatagramSendOptions) -> DatagramOutcome
 
-    /// Sends several datagrams that leave as one (UDP_SEGMENT), in one piece or not at all; as `send` otherwise.
+    /// Sends several datagrams that leave as one (UDP_SEGMENT), or one by one where they can't; as `send` otherwise.
     ///
     /// - Parameters:
     ///   - run: Their bytes, one behind the other, at most 65,507.
@@ -57,7 +57,8 @@ public protocol DatagramTransport: SocketTransport {
         options: DatagramSendOptions
     ) -> DatagramOutcome
 
-    /// Stops `datagramReceived` until `resumeReading`: the kernel keeps what comes, and drops what it has no room for.
+    /// Stops `datagramReceived` until `resumeReading`, but for the batch that is at hand: the kernel keeps what comes,
+    /// and drops what it has no room for.
     func pauseReading()
     /// Lets `datagramReceived` happen again, in a later turn.
     func resumeReading()
@@ -150,7 +151,7 @@ public enum DatagramDrop: Sendable, Equatable {
     case tooLong
     /// More than the socket's reply limit allows to an unverified peer.
     case overReplyLimit
-    /// No `datagramReceived` runs that could be answered, or the socket is connected to nobody.
+    /// No `datagramReceived` runs that could be answered, the socket is connected to nobody, or the port is 0.
     case noPeer
     /// The peer's address is none that this socket can reach: IPv6 from an IPv4 socket.
     case wrongFamily

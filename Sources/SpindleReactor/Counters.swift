@@ -34,6 +34,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case datagramsUnsent
     /// Datagrams that were not to be sent: over the reply limit, too long, or to nobody.
     case datagramsRefused
+    /// Datagrams that had come when their socket was closed.
+    case datagramsUntold
     /// Datagrams that were longer than `largestDatagramBytes`: their ends are lost.
     case datagramsTruncated
     /// Calls that asked for a connection.

@@ -122,7 +122,7 @@ extension Reactor {
         preconditionCurrent()
         isEnding = true
         for attempt in attempts { attempt.fail(.engineStopped) }
-        closePorts(of: nil)
+        closePorts()
         for connection in table.all where connection.state.phase == .connecting {
             end(connection, .engineStopped, reset: true)
         }

@@ -72,6 +72,8 @@ public final class Reactor {
     var portCount: UInt32 = 0
     /// Those with datagrams left that no edge will announce.
     var readyPorts: ContiguousArray<DatagramPort> = []
+    /// Those that were opened within a callback, whose protocols have not been started.
+    var startingPorts: ContiguousArray<DatagramPort> = []
     /// Those whose protocols have not been told yet that they are closed.
     var closedPorts: ContiguousArray<DatagramPort> = []
     /// Sockets whose handlers have not ended.
@@ -201,7 +203,7 @@ public final class Reactor {
             stopListening()
             endAllConnections()
             endPorts()
-            endpoints = []
+            (endpoints, datagramRoom) = ([], nil)
             endWatches()
             _ = table.takeRemoved()
             discardJobs()

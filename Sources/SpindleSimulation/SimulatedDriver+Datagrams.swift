@@ -33,6 +33,12 @@ extension SimulatedDriver: DatagramDriver {
         }
     }
 
+    package func close(datagrams socket: SocketHandle) { close(socket, reset: false) }
+
+    package func peer(of socket: SocketHandle) -> SocketAddress? {
+        network.state.withLock { $0.datagramSockets[$0.datagramIndex(socket)].peer }
+    }
+
     package func receive(
         from socket: SocketHandle,
         into batch: inout IncomingDatagrams,

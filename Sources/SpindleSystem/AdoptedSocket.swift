@@ -37,13 +37,13 @@ package enum AdoptedSocket {
     }
 
     /// True of a UDP socket.
-    package static func isDatagram(_ descriptor: CInt) -> Bool { cl_socket_is_datagram(descriptor) == 1 }
+    package static func isDatagram(_ descriptor: CInt) -> Bool { cl_socket_is_udp(descriptor) == 1 }
 
     /// The same of a UDP socket that is bound.
     package static func take(
         datagrams descriptor: CInt
     ) throws(Failure) -> (socket: DatagramSocket, address: SocketAddress) {
-        guard try answer(cl_socket_is_datagram(descriptor)) else { throw .notDatagram }
+        guard try answer(cl_socket_is_udp(descriptor)) else { throw .notDatagram }
         let theirs = StreamSocket(descriptor: descriptor)
         guard try theirs.hasKnownFamily(), let address = try? theirs.localAddress(), !address.isUnix else {
             throw .unknownFamily

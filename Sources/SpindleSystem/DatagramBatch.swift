@@ -131,6 +131,8 @@ package import SpindleCore
     private var segmentsInLast = 0
     /// Longer datagrams are not joined: their path does not take them as segments. 0 joins none.
     package var largestSegment: Int
+    /// The socket's class of service, in the upper six bits: a mark of congestion would replace it.
+    package var trafficClass: UInt8 = 0
 
     let messages: UnsafeMutablePointer<cl_datagram>
     let scratch: OpaquePointer
@@ -225,6 +227,7 @@ package import SpindleCore
         case .peer(let peer, let path):
             unsafe message.pointee.peer = peer.raw
             unsafe path.put(into: message)
+            if path.ecn != .notCapable { unsafe message.pointee.traffic_class |= trafficClass }
         }
         return unsafe message
     }
@@ -317,7 +320,7 @@ extension DatagramPath {
         localFamily = unsafe datagram.pointee.local_family
         interface = unsafe datagram.pointee.interface
         isToMany = unsafe datagram.pointee.to_many != 0
-        ecn = unsafe CongestionMark(rawValue: datagram.pointee.ecn & 3) ?? .notCapable
+        ecn = unsafe CongestionMark(rawValue: datagram.pointee.traffic_class & 3) ?? .notCapable
     }
 
     @unsafe func put(into datagram: UnsafeMutablePointer<cl_datagram>) {
@@ -325,6 +328,6 @@ extension DatagramPath {
         unsafe datagram.pointee.local_family = localFamily
         unsafe datagram.pointee.interface = interface
         unsafe datagram.pointee.to_many = isToMany ? 1 : 0
-        unsafe datagram.pointee.ecn = ecn.rawValue
+        unsafe datagram.pointee.traffic_class = ecn.rawValue
     }
 }

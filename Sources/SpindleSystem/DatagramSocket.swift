@@ -94,8 +94,8 @@ package struct DatagramSocket: Equatable, Sendable {
     package func localAddress() throws(Errno) -> SocketAddress { try common.localAddress() }
 
     /// setsockopt(2). ENOPROTOOPT where the kernel does not have it.
-    package func enable(_ feature: Feature) throws(Errno) {
-        try checked(cl_datagram_enable(descriptor, family, feature.raw))
+    package func enable(_ feature: Feature, _ isOn: Bool = true) throws(Errno) {
+        try checked(cl_datagram_enable(descriptor, family, feature.raw, isOn ? 1 : 0))
     }
 
     /// The address in the form that this socket's datagrams have it in; nil for one that it can't reach.

@@ -172,6 +172,85 @@ extension EngineTests {
             for index in [0, 2] { sockets[index].close() }
         }
 
+        @Test("C42: an adopted socket can be adopted again, on the same engine; only its losses here are counted")
+        func adoptingAgain() async throws {
+            let theirs = try DatagramSocket.open(for: .loopback(port: 0))
+            try theirs.common.set(.receiveBuffer, 4096)
+            try theirs.bind(to: .loopback(port: 0))
+            let address = try theirs.localAddress()
+            try await withClient { client in
+                // Nobody receives: most of these are lost before the engine has the socket.
+                let flood = Gate()
+                client.reactors[0].submitAlways {
+                    let transport = try Reactor.current!.openUDP(connectedTo: address) { Numbered($0) }
+                    for _ in 0..<300 { transport.send([UInt8](repeating: 1, count: 1000)) }
+                    transport.close()
+                    flood.arrive()
+                }
+                await flood.wait()
+                #expect(theirs.dropCount ?? 0 > 100)
+                let server = try engine(reactors: 1)
+                try await server.start()
+                for _ in 0..<3 {
+                    let listener = try server.listenUDP(adopting: [theirs.descriptor]) { Numbered($0) }
+                    #expect(listener.addresses == [address])
+                    #expect(await ask([[5]], at: address, with: client) == [[0, 5]])
+                    await listener.stopListening()
+                }
+                #expect(server.snapshot()[.datagramsOverrun] == 0 && server.snapshot()[.staleEvents] == 0)
+                await server.stop()
+            }
+            theirs.close()
+        }
+
+        @Test("an adopted socket that is connected has its peer, and each of several its address")
+        func adoptingConnected() async throws {
+            let (theirs, peer) = (
+                try DatagramSocket.open(for: .loopback(port: 0)), try DatagramSocket.open(for: .loopback(port: 0))
+            )
+            for socket in [theirs, peer] { try socket.bind(to: .loopback(port: 0)) }
+            try theirs.connect(to: try peer.localAddress())
+            let (server, peers) = (try engine(reactors: 1), Recorder<SocketAddress?>())
+            let listener = try server.listenUDP(adopting: [theirs.descriptor, peer.descriptor]) {
+                peers.add($0.peerAddress)
+                return Numbered($0)
+            }
+            #expect(try listener.addresses == [theirs.localAddress(), peer.localAddress()])
+            try await server.start()
+            await server.stop()
+            #expect(try peers.values == [peer.localAddress(), nil])
+            theirs.close()
+            peer.close()
+        }
+
+        @Test("a task that goes on after the engine's stop is told that the socket is closed")
+        func lateReply() async throws {
+            let server = try engine(reactors: 1)
+            let (here, goOn, done) = (Gate(), Gate(), Gate())
+            let outcomes = Recorder<DatagramOutcome>()
+            let listener = try server.serveUDP(on: .loopback(port: 0)) { endpoint in
+                guard let datagram = try await endpoint.receive() else { return }
+                here.arrive()
+                // Not cancelled by the stop.
+                await Task.detached { await goOn.wait() }.value
+                outcomes.add(datagram.reply("late"))
+                outcomes.add(endpoint.send("late", to: datagram.peer))
+                endpoint.close()
+                done.arrive()
+            }
+            try await server.start()
+            try await withClient { client in
+                client.reactors[0].submitAlways {
+                    try Reactor.current!.openUDP(connectedTo: listener.address) { Numbered($0) }.send("early")
+                }
+                await here.wait()
+            }
+            await server.stop(deadline: .milliseconds(1))
+            goOn.arrive()
+            await done.wait()
+            #expect(outcomes.values == [.dropped(.closed), .dropped(.closed)])
+        }
+
         @Test("what is no UDP socket, or is bound to no port, is refused with the reason")
         func notAdopted() async throws {
             let server = try engine(reactors: 1)

@@ -97,7 +97,8 @@ int cl_set_nonblocking(int fd);
 int cl_set_close_on_exec(int fd);
 /// SO_TYPE, SO_ACCEPTCONN; the family is getsockname's.
 int cl_socket_is_stream(int fd);
-int cl_socket_is_datagram(int fd);
+/// SO_TYPE, SO_PROTOCOL.
+int cl_socket_is_udp(int fd);
 /// SO_DOMAIN.
 int cl_socket_is_ipv6(int fd);
 int cl_socket_is_listening(int fd);
@@ -138,8 +139,8 @@ typedef struct {
     uint8_t local_family;
     /// Received: it was longer than there was room for.
     uint8_t truncated;
-    /// Two bits. RFC 3168
-    uint8_t ecn;
+    /// Received: two bits, RFC 3168. Sent: those, and the class of service before them; 0 for the socket's.
+    uint8_t traffic_class;
     /// Received: `local` is a group's address, or everybody's.
     uint8_t to_many;
 } cl_datagram;
@@ -150,7 +151,7 @@ CL_INLINE int cl_same_path(const cl_datagram *one, const cl_datagram *other) {
     for (int i = 0; i < 4; i++) differences |= one->peer.words[i] ^ other->peer.words[i];
     for (int i = 0; i < 2; i++) differences |= one->local[i] ^ other->local[i];
     return (differences | (one->interface ^ other->interface) | (one->local_family ^ other->local_family) |
-            (one->ecn ^ other->ecn)) == 0;
+            (one->traffic_class ^ other->traffic_class)) == 0;
 }
 
 /// `to` goes back to where `from` came from, from the address that it came to unless that is a group's.
@@ -163,7 +164,7 @@ CL_INLINE void cl_answer(cl_datagram *to, const cl_datagram *from) {
     // Only a link's own address (fe80::/10) needs the interface; the others leave by the way that the kernel chooses.
     int is_of_link = has_local && from->local_family == 6 && (from->local[0] & 0xc0ff) == 0x80fe;
     to->interface = is_of_link ? from->interface : 0;
-    to->ecn = 0;
+    to->traffic_class = 0;
 }
 
 /// The kernel's structures for so many datagrams: made once, used by one thread.
@@ -182,7 +183,7 @@ enum {
     CL_DATAGRAM_ECN,
     CL_DATAGRAM_OWN_GROUPS,
 };
-int cl_datagram_enable(int fd, int family, int feature);
+int cl_datagram_enable(int fd, int family, int feature, int is_on);
 /// Fills up to `count` of the scratch's datagrams; `drops` gets the kernel's count when it tells it.
 int cl_receive_datagrams(int fd, cl_datagram *datagrams, cl_datagram_scratch *scratch, int count, uint32_t *drops);
 /// The number that was taken, at least 1, or -errno of the first.

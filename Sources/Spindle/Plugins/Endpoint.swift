@@ -71,7 +71,13 @@ public struct Endpoint: Sendable {
 extension Engine {
     /// Serves sockets that somebody else has made, of connections or of datagrams.
     func serve(adopting descriptors: [Int32], _ served: ServedProtocol, _ endpoint: String) throws -> Listener {
-        AdoptedSocket.isDatagram(descriptors[0])
+        let kinds = Set(descriptors.map { AdoptedSocket.isDatagram($0) })
+        guard kinds.count == 1 else {
+            throw PluginError(
+                "\(endpoint): some of the sockets are for connections and some for datagrams: name them apart"
+            )
+        }
+        return kinds == [true]
             ? try listenUDP(adopting: descriptors, served.ofDatagrams(endpoint))
             : try listen(adopting: descriptors, served.ofStreams(endpoint))
     }

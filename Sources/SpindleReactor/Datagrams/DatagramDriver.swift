@@ -15,6 +15,12 @@ package protocol DatagramDriver: AnyObject {
     /// Reports with `token` that datagrams have come, or an error.
     func watch(datagrams socket: SocketHandle, token: EventToken) throws(Errno)
 
+    /// Closes the socket, of which somebody else may have another number: nothing is reported any more.
+    func close(datagrams socket: SocketHandle)
+
+    /// The peer that it is connected to.
+    func peer(of socket: SocketHandle) -> SocketAddress?
+
     /// Fills the batch from its beginning, with at most so many.
     ///
     /// - Returns: How many came; fewer than asked for when no more wait. Nil when none waits; an event follows.

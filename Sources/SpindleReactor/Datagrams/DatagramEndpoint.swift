@@ -44,7 +44,7 @@ public final class DatagramEndpoint {
         while true {
             if Task.isCancelled { throw CancellationError() }
             if let datagram = arrived.popFirst() {
-                if arrived.isEmpty { transport.resumeReading() }
+                if arrived.isEmpty, !hasEnded { transport.resumeReading() }
                 return datagram
             }
             if hasEnded { return nil }
@@ -69,7 +69,12 @@ public final class DatagramEndpoint {
     /// Sends a datagram; as `DatagramTransport` does.
     @discardableResult
     public func send(_ bytes: Span<UInt8>, to peer: SocketAddress? = nil) -> DatagramOutcome {
-        transport.send(bytes, to: peer, options: DatagramSendOptions())
+        send(bytes, to: peer, DatagramSendOptions())
+    }
+
+    /// Not by way of a reactor that has stopped: the task may go on elsewhere.
+    func send(_ bytes: Span<UInt8>, to peer: SocketAddress?, _ options: DatagramSendOptions) -> DatagramOutcome {
+        hasEnded ? .dropped(.closed) : transport.send(bytes, to: peer, options: options)
     }
 
     /// Sends the bytes of an array as a datagram.
@@ -83,17 +88,17 @@ public final class DatagramEndpoint {
     }
 
     /// Sends what waits, and closes: `receive` returns what has come, then nil.
-    public func close() { transport.close() }
+    public func close() { if !hasEnded { transport.close() } }
 
     // MARK: From the protocol
 
-    func came(_ bytes: Span<UInt8>, from origin: DatagramOrigin, replyLimit: Int?) {
+    func came(_ bytes: Span<UInt8>, from origin: DatagramOrigin, replyRoom: Int) {
         arrived.append(
             ReceivedDatagram(
                 ByteChunk(copying: bytes, from: reactor.pool),
                 origin,
                 at: self,
-                replyRoom: replyLimit.map { $0 * bytes.count } ?? .max
+                replyRoom: replyRoom
             )
         )
         if arrived.count >= limit { transport.pauseReading() }
@@ -101,6 +106,7 @@ public final class DatagramEndpoint {
     }
 
     func refuse(_ drop: DatagramDrop) -> DatagramOutcome {
+        guard !hasEnded else { return .dropped(.closed) }
         reactor.counters.add(.datagramsRefused)
         return .dropped(drop)
     }
@@ -151,7 +157,7 @@ public final class DatagramEndpoint {
 
 /// A datagram that a task has received.
 public final class ReceivedDatagram {
-    /// Its bytes, 0 to 65,507: a copy, which may be kept.
+    /// Its bytes, as many as a datagram may have: a copy, which may be kept.
     public let bytes: ByteChunk
     /// Who sent it, and which way it came.
     public let origin: DatagramOrigin
@@ -174,7 +180,7 @@ public final class ReceivedDatagram {
     public func reply(_ bytes: Span<UInt8>) -> DatagramOutcome {
         guard bytes.count <= replyRoom else { return endpoint.refuse(.overReplyLimit) }
         let options = DatagramSendOptions(source: origin.path.isToMany ? nil : origin.destination)
-        let outcome = endpoint.transport.send(bytes, to: origin.peer, options: options)
+        let outcome = endpoint.send(bytes, to: origin.peer, options)
         if outcome == .queued { replyRoom -= bytes.count }
         return outcome
     }
@@ -194,12 +200,12 @@ public final class ReceivedDatagram {
 package final class DatagramHandler: DatagramProtocol {
     private let endpoint: DatagramEndpoint
     private let handle: DatagramEndpoint.Handler
-    private let replyLimit: Int?
+    private let options: DatagramOptions
 
     /// Traps when the transport is not a reactor's.
     package init(
         _ transport: any DatagramTransport,
-        replyLimit: Int?,
+        options: DatagramOptions,
         _ handle: @escaping DatagramEndpoint.Handler
     ) {
         guard let port = transport as? DatagramPort else {
@@ -207,13 +213,13 @@ package final class DatagramHandler: DatagramProtocol {
         }
         endpoint = DatagramEndpoint(port, on: port.reactor)
         self.handle = handle
-        self.replyLimit = replyLimit
+        self.options = options
     }
 
     package var transport: any DatagramTransport { endpoint.transport }
     package func startProtocol() { endpoint.start(handle) }
     package func datagramReceived(_ bytes: Span<UInt8>, from origin: DatagramOrigin) {
-        endpoint.came(bytes, from: origin, replyLimit: replyLimit)
+        endpoint.came(bytes, from: origin, replyRoom: options.replyRoom(for: bytes.count))
     }
     package func stopProtocol() { endpoint.ended() }
 }

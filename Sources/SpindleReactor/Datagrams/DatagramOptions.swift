@@ -5,7 +5,7 @@ public import SpindleCore
 /// How a UDP socket is made, and what is done with its datagrams.
 public struct DatagramOptions: Sendable, Equatable {
     /// The answers to a datagram have together at most so many times its bytes (RFC 9000 §8.1 has 3, too); what is
-    /// more is dropped. Nil for no limit: where the network sees to it that peers are who they say.
+    /// more is dropped. 0 answers nothing; nil is no limit, for where the network sees to it that peers are who they say.
     public var replyLimit: Int? = 3
     /// Datagrams of one peer and one size come, and leave, as one where the kernel can (UDP_GRO, UDP_SEGMENT).
     public var usesGroups = true
@@ -28,11 +28,18 @@ public struct DatagramOptions: Sendable, Equatable {
     public var settings: [SocketSetting] = []
     /// Several sockets share the port, one per reactor (SO_REUSEPORT).
     package var sharedPort = false
+    /// Somebody else has made it: what it is, the kernel tells.
+    package var isAdopted = false
     /// Groups come as one: a reactor has room for them.
     package private(set) var receivesGroups = true
 
     /// The defaults above.
     public init() {}
+
+    /// How many bytes the answers to so many may have. A datagram has 65,527 at most, so more times that is no limit.
+    package func replyRoom(for byteCount: Int) -> Int {
+        replyLimit.map { byteCount * min(max($0, 0), 1 << 20) } ?? .max
+    }
 
     /// For a reactor: one with room for short datagrams only would have groups cut off.
     package func fitting(_ configuration: ReactorConfiguration) -> DatagramOptions {

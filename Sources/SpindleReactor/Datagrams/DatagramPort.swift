@@ -21,10 +21,16 @@ final class DatagramPort: DatagramTransport {
     /// The same, when it takes runs.
     var runProtocol: (any DatagramRunProtocol)?
     private(set) var isOpen = true
+    /// `startProtocol` has been called.
+    var hasStarted = false
     var isReading = true
     var isOnReadyList = false
     /// A refusal came while a callback ran.
     var wasRefused = false
+    /// DSCP, in the upper six bits.
+    private(set) var trafficClass: UInt8 = 0
+    /// Until when longer datagrams than `largestSegment` are not tried as segments; nil when all are.
+    var segmentsRestUntil: MonotonicInstant?
     /// What its drops were when they were counted last.
     var dropCount: UInt32 = 0
     /// Bytes of the longest message of the last batch: so many are asked for next as the budget has room for.
@@ -56,13 +62,26 @@ final class DatagramPort: DatagramTransport {
         localAddress = local
         peerAddress = peer
         isIPv6 = driver.isIPv6(handle)
-        replyLimit = options.replyLimit ?? 0
-        largestSegment = options.usesGroups ? OutgoingDatagrams.mostBytes : 0
+        mostSegment = options.usesGroups ? OutgoingDatagrams.mostBytes : 0
+        largestSegment = mostSegment
+        for setting in options.settings where setting.name == .dscp { note(dscp: setting.rawValue) }
+        guard options.isAdopted else { return }
+        dropCount = driver.dropCount(of: handle) ?? 0
+        if let dscp = try? reactor.driver.value(of: .dscp, on: handle) { note(dscp: dscp) }
     }
 
     var reactorIndex: Int { reactor.index }
-    /// 0 for none.
-    private let replyLimit: Int
+    private let mostSegment: Int
+
+    private func note(dscp: Int32) { trafficClass = UInt8(truncatingIfNeeded: dscp << 2) }
+
+    /// Messages of segments of so many bytes do not get through; others are tried for a while.
+    func restSegments(of byteCount: Int, until end: MonotonicInstant) {
+        largestSegment = min(largestSegment, byteCount - 1)
+        segmentsRestUntil = end
+    }
+
+    func tryAllSegments() { (largestSegment, segmentsRestUntil) = (mostSegment, nil) }
 
     // MARK: Answering
 
@@ -75,8 +94,9 @@ final class DatagramPort: DatagramTransport {
     }
 
     func reply(_ run: Span<UInt8>, each segmentBytes: Int) -> DatagramOutcome {
-        guard let request = unsafe request else { return refuse(.noPeer) }
-        guard unsafe run.count <= replyRoom else { return refuse(.overReplyLimit) }
+        let count = DatagramPort.count(run, segmentBytes)
+        guard let request = unsafe request else { return refuse(.noPeer, count) }
+        guard unsafe run.count <= replyRoom else { return refuse(.overReplyLimit, count) }
         let outcome = queue(run, each: segmentBytes, to: .answer(to: request))
         if outcome == .queued { unsafe replyRoom -= run.count }
         return outcome
@@ -84,9 +104,9 @@ final class DatagramPort: DatagramTransport {
 
     /// `reply` answers this datagram of the batch from now on, which has so many bytes.
     @inline(__always)
-    func answers(_ index: Int, byteCount: Int) {
-        unsafe request = index
-        unsafe replyRoom = replyLimit > 0 ? byteCount * replyLimit : .max
+    func answers(_ index: Int, from peer: DatagramPeer, byteCount: Int) {
+        unsafe request = peer.hasPort ? index : nil
+        unsafe replyRoom = options.replyRoom(for: byteCount)
     }
 
     /// `reply` answers nobody.
@@ -109,7 +129,7 @@ final class DatagramPort: DatagramTransport {
     ) -> DatagramOutcome {
         switch target(peer) {
         case .success(let peer): queue(run, each: segmentBytes, to: .peer(peer, DatagramPath(options)))
-        case .failure(let drop): refuse(drop)
+        case .failure(let drop): refuse(drop, DatagramPort.count(run, segmentBytes))
         }
     }
 
@@ -120,6 +140,7 @@ final class DatagramPort: DatagramTransport {
 
     private func target(_ peer: SocketAddress?) -> Target {
         guard let peer else { return peerAddress == nil ? .failure(.noPeer) : .success(.none) }
+        guard peer.port > 0 else { return .failure(.noPeer) }
         return DatagramPeer(peer, ofIPv6Socket: isIPv6).map { .success($0) } ?? .failure(.wrongFamily)
     }
 
@@ -142,8 +163,10 @@ final class DatagramPort: DatagramTransport {
         precondition(segmentBytes > 0, "datagrams of \(segmentBytes) bytes")
         guard run.count > segmentBytes else { return queue(run, to: target) }
         reactor.preconditionCurrent()
-        guard isOpen else { return refuse(.closed) }
-        guard run.count <= OutgoingDatagrams.mostBytes else { return refuse(.tooLong) }
+        guard isOpen else { return refuse(.closed, DatagramPort.count(run, segmentBytes)) }
+        guard run.count <= OutgoingDatagrams.mostBytes else {
+            return refuse(.tooLong, DatagramPort.count(run, segmentBytes))
+        }
         let room = reactor.roomToSend(from: self)
         guard room.outgoing.joins((run.count + segmentBytes - 1) / segmentBytes, of: segmentBytes) else {
             return queueApart(run, each: segmentBytes, to: target)
@@ -173,10 +196,14 @@ final class DatagramPort: DatagramTransport {
         _ = reactor.roomToSend(from: self)
     }
 
+    private static func count(_ run: Span<UInt8>, _ segmentBytes: Int) -> Int {
+        max((run.count + segmentBytes - 1) / max(segmentBytes, 1), 1)
+    }
+
     @inline(never)
-    private func refuse(_ drop: DatagramDrop) -> DatagramOutcome {
+    private func refuse(_ drop: DatagramDrop, _ count: Int = 1) -> DatagramOutcome {
         reactor.preconditionCurrent()
-        reactor.counters.add(.datagramsRefused)
+        reactor.counters.add(.datagramsRefused, count)
         return .dropped(drop)
     }
 
@@ -199,6 +226,14 @@ final class DatagramPort: DatagramTransport {
         reactor.preconditionCurrent()
         guard isOpen else { return }
         if reactor.datagramRoom?.owner === self { reactor.sendDatagrams() }
+        isOpen = false
+        reactor.closed(self)
+    }
+
+    /// Its protocol could not be made: what that was about to send goes nowhere.
+    func abandon() {
+        guard isOpen else { return }
+        if reactor.datagramRoom?.owner === self { reactor.dropDatagrams() }
         isOpen = false
         reactor.closed(self)
     }
@@ -230,6 +265,7 @@ final class DatagramPort: DatagramTransport {
         do throws(Errno) {
             try checkOpen()
             try reactor.driver.set(setting.name, setting.rawValue, on: handle)
+            if setting.name == .dscp { note(dscp: setting.rawValue) }
         } catch { throw SocketOptionError(setting.name, error) }
     }
 

@@ -35,6 +35,8 @@ extension EpollDriver: DatagramDriver {
         try DatagramSocket(descriptor: socket.rawValue, isIPv6: false).send(batch, from: first)
     }
 
+    package func peer(of socket: SocketHandle) -> SocketAddress? { try? socket.datagrams.common.peerAddress() }
+
     package func dropCount(of socket: SocketHandle) -> UInt32? { socket.datagrams.dropCount }
 
     package func isIPv6(_ socket: SocketHandle) -> Bool { socket.datagrams.isIPv6 }
@@ -86,6 +88,7 @@ extension EpollDrivers: DatagramDriverProvider {
     package func adopt(datagrams descriptor: Int32, _ options: DatagramOptions) throws(AdoptError) -> BoundSocket {
         do throws(AdoptedSocket.Failure) {
             let (socket, address) = try AdoptedSocket.take(datagrams: descriptor)
+            try? socket.enable(.groups, false)
             socket.prepare(address, options)
             return BoundSocket(socket: SocketHandle(rawValue: socket.descriptor), address: address)
         } catch { throw AdoptError(descriptor, error) }

@@ -17,6 +17,7 @@ extension Reactor {
     /// Hands datagrams to the protocol until there is none or the budget ends.
     func readDatagrams(of port: DatagramPort) {
         guard let room = datagramRoom else { return }
+        tellStart(port)
         var budget = configuration.readBudgetBytes
         while port.isOpen, port.isReading {
             guard budget > 0 else {
@@ -51,7 +52,7 @@ extension Reactor {
             if room.incoming.dropCount != port.dropCount { countDrops(of: port, room.incoming.dropCount) }
             return .came(count)
         } catch {
-            failed(error, port)
+            if !refused(error, port) { warn(error, port) }
             tellRefusal(port)
             return .failed
         }
@@ -70,7 +71,11 @@ extension Reactor {
         port.expectedBytes = 1
         corked = port.token
         var last = SystemClock.ticks()
-        for index in 0..<count where port.isOpen {
+        for index in 0..<count {
+            guard port.isOpen else {
+                counters.add(.datagramsUntold, countSegments(index..<count, room))
+                break
+            }
             let (count, length) = deliver(index, from: room, to: port, proto)
             datagrams += count
             bytes += length
@@ -86,6 +91,14 @@ extension Reactor {
         counters.add(.messages, datagrams)
         tellRefusal(port)
         return bytes + count
+    }
+
+    /// The datagrams of messages that came.
+    private func countSegments(_ messages: Range<Int>, _ room: DatagramRoom) -> Int {
+        messages.reduce(0) { sum, index in
+            let (bytes, segment) = (room.incoming.byteCount(of: index), room.incoming.segmentBytes(of: index))
+            return sum + (segment > 0 ? (bytes + segment - 1) / segment : 1)
+        }
     }
 
     /// - Returns: How many datagrams it was, and their bytes.
@@ -105,7 +118,7 @@ extension Reactor {
             guard let runProtocol = port.runProtocol else {
                 return (deliverApart(bytes, each: segment, index, origin, to: port, proto), bytes.count)
             }
-            port.answers(index, byteCount: bytes.count)
+            port.answers(index, from: origin.source, byteCount: bytes.count)
             if let error = runProtocol._deliver(bytes, each: segment, from: origin) { report(error, port, origin) }
             return ((bytes.count + segment - 1) / segment, bytes.count)
         }
@@ -119,7 +132,7 @@ extension Reactor {
         to port: DatagramPort,
         _ proto: any DatagramProtocol
     ) {
-        port.answers(index, byteCount: bytes.count)
+        port.answers(index, from: origin.source, byteCount: bytes.count)
         if let error = proto._deliver(bytes, from: origin) { report(error, port, origin) }
     }
 
@@ -138,6 +151,7 @@ extension Reactor {
             rest = rest.extracting(droppingFirst: next)
             count += 1
         }
+        if !rest.isEmpty { counters.add(.datagramsUntold, (rest.count + segment - 1) / segment) }
         return count
     }
 
@@ -166,8 +180,10 @@ extension Reactor {
         guard let room = datagramRoom else { preconditionFailure("a socket, and no room") }
         if room.owner !== port {
             if room.owner != nil { sendDatagrams() }
+            if let end = port.segmentsRestUntil, end <= now { port.tryAllSegments() }
             room.owner = port
             room.outgoing.largestSegment = port.largestSegment
+            room.outgoing.trafficClass = port.trafficClass
         }
         return room
     }
@@ -175,34 +191,56 @@ extension Reactor {
     /// Sends what waits.
     func sendDatagrams() {
         guard let room = datagramRoom, let port = room.owner.take() else { return }
-        send(room.outgoing, from: port)
+        var failure: Errno?
+        send(room.outgoing, from: port, &failure)
+        room.outgoing.removeAll()
+        // Behind it: whoever takes the log may send, too.
+        if let failure { warn(failure, port) }
+    }
+
+    /// What waits goes nowhere.
+    func dropDatagrams() {
+        guard let room = datagramRoom else { return }
+        room.owner = nil
+        counters.add(.datagramsUnsent, room.outgoing.datagramCount)
         room.outgoing.removeAll()
     }
 
-    private func send(_ batch: borrowing OutgoingDatagrams, from port: DatagramPort) {
-        var first = 0
+    /// - Parameter failure: Gets the first.
+    /// - Returns: How many messages the kernel took.
+    @discardableResult
+    private func send(
+        _ batch: borrowing OutgoingDatagrams,
+        from port: DatagramPort,
+        _ failure: inout Errno?
+    ) -> Int {
+        var (first, taken) = (0, 0)
         var wasRefused = false
         while first < batch.count {
             counters.add(.sends)
             do throws(Errno) {
                 guard let count = try port.driver.send(batch, from: first, over: port.handle) else {
                     // Full: there is no order to keep, and what is late is often worth nothing.
-                    return countUnsent(batch, from: first)
+                    countUnsent(batch, from: first)
+                    return taken
                 }
                 countSent(batch, first..<first + count)
                 first += count
+                taken += count
             } catch {
                 // What the peer has refused was an earlier one: this one has not been tried.
-                if failed(error, port), !wasRefused {
+                if refused(error, port), !wasRefused {
                     wasRefused = true
                     continue
                 }
-                if !sendApart(first, of: batch, from: port, after: error) {
+                failure = failure ?? error
+                if !sendApart(first, of: batch, from: port, after: error, &failure) {
                     counters.add(.datagramsUnsent, batch.datagramCount(ofMessage: first))
                 }
                 first += 1
             }
         }
+        return taken
     }
 
     private func countSent(_ batch: borrowing OutgoingDatagrams, _ messages: Range<Int>) {
@@ -223,7 +261,7 @@ extension Reactor {
     }
 
     /// Sends the segments of a message one by one: they are longer than their path takes them, or the device does not
-    /// do it. Later ones of that size are not joined.
+    /// do it. Later ones of that size are not joined for a while.
     ///
     /// - Returns: False when it has none.
     @inline(never)
@@ -231,7 +269,8 @@ extension Reactor {
         _ index: Int,
         of batch: borrowing OutgoingDatagrams,
         from port: DatagramPort,
-        after errno: Errno
+        after errno: Errno,
+        _ failure: inout Errno?
     ) -> Bool {
         let segment = batch.segmentBytes(ofMessage: index)
         guard segment > 0, let room = datagramRoom,
@@ -239,7 +278,6 @@ extension Reactor {
         else {
             return false
         }
-        port.largestSegment = min(port.largestSegment, segment - 1)
         var apart = OutgoingDatagrams(
             capacity: OutgoingDatagrams.mostSegments,
             byteCapacity: OutgoingDatagrams.mostBytes,
@@ -253,19 +291,23 @@ extension Reactor {
                 rest = rest.extracting(droppingFirst: min(segment, rest.count))
             }
         }
-        send(apart, from: port)
+        // Where they don't get through either, it was not their size.
+        if send(apart, from: port, &failure) > 0 {
+            failure = nil
+            port.restSegments(of: segment, until: now.advanced(by: .seconds(10)))
+        }
         return true
     }
 
     /// - Returns: True for the refusal of the peer that the socket is connected to.
-    @discardableResult
-    private func failed(_ errno: Errno, _ port: DatagramPort) -> Bool {
+    private func refused(_ errno: Errno, _ port: DatagramPort) -> Bool {
         counters.add(errno)
-        if errno == .connectionRefused, port.peerAddress != nil {
-            port.wasRefused = true
-            return true
-        }
+        guard errno == .connectionRefused, port.peerAddress != nil else { return false }
+        port.wasRefused = true
+        return true
+    }
+
+    private func warn(_ errno: Errno, _ port: DatagramPort) {
         warnSeldom(.datagramTransfer, "datagrams of \(port.localAddress): \(errno)")
-        return false
     }
 }

@@ -41,7 +41,8 @@ extension Reactor {
             driver.close(handle, reset: false)
             throw .notSupported
         }
-        _ = try start(handle, of: datagrams, peer: nil, options, listenerID: listenerID, build)
+        let peer = options.isAdopted ? datagrams.peer(of: handle) : nil
+        _ = try start(handle, of: datagrams, peer: peer, options, listenerID: listenerID, build)
     }
 
     private func start(
@@ -52,45 +53,56 @@ extension Reactor {
         listenerID: Int?,
         _ build: (any DatagramTransport) throws -> any DatagramProtocol
     ) throws(DatagramError) -> DatagramPort {
-        var isTaken = false
-        defer { if !isTaken { driver.close(handle, reset: false) } }
-        guard !isEnding else { throw .engineStopped }
-        let local = driver.localAddress(of: handle) ?? .anyIPv4(port: 0)
+        guard !isEnding else {
+            datagrams.close(datagrams: handle)
+            throw .engineStopped
+        }
+        if datagramRoom == nil { datagramRoom = DatagramRoom(configuration) }
         portCount &+= 1
+        let slot = ports.firstIndex { $0 == nil } ?? ports.count
         let port = DatagramPort(
             on: self,
             datagrams,
             handle,
-            token: EventToken(port: ports.firstIndex { $0 == nil } ?? ports.count, number: portCount),
-            local: local,
+            token: EventToken(port: slot, number: portCount),
+            local: driver.localAddress(of: handle) ?? .anyIPv4(port: 0),
             peer: peer,
             options,
             listenerID: listenerID
         )
-        let proto: any DatagramProtocol
-        do { proto = try build(port) } catch { throw .failed(error) }
         do throws(Errno) { try datagrams.watch(datagrams: handle, token: port.token) } catch {
-            throw .bind(ListenError(address: local, errno: error))
+            datagrams.close(datagrams: handle)
+            throw .bind(ListenError(address: port.localAddress, errno: error))
         }
-        isTaken = true
-        if datagramRoom == nil { datagramRoom = DatagramRoom(configuration) }
-        add(port, serving: proto)
+        // Before its protocol is made, which may send, close it, or open others.
+        if slot == ports.count { ports.append(port) } else { ports[slot] = port }
+        do { try begin(port, serving: build(port)) } catch {
+            port.abandon()
+            throw .failed(error)
+        }
         return port
     }
 
-    private func add(_ port: DatagramPort, serving proto: any DatagramProtocol) {
-        let index = port.token.portIndex!
-        if index == ports.count { ports.append(port) } else { ports[index] = port }
+    private func begin(_ port: DatagramPort, serving proto: any DatagramProtocol) {
+        // Closed while it was made: it never began.
+        guard port.isOpen else { return }
         port.proto = proto
         port.runProtocol = proto as? any DatagramRunProtocol
         counters.add(.liveProtocols)
+        // Within another callback it has to wait for that one's end.
+        if corked == .none { tellStart(port) } else { startingPorts.append(port) }
+    }
+
+    func tellStart(_ port: DatagramPort) {
+        guard !port.hasStarted else { return }
+        port.hasStarted = true
         call(port) { proto throws in try proto.startProtocol() }
     }
 
     /// True while a socket has something to do without any event.
     var hasDatagramWork: Bool {
         guard let datagramRoom else { return false }
-        return datagramRoom.owner != nil || !readyPorts.isEmpty || !closedPorts.isEmpty
+        return datagramRoom.owner != nil || !readyPorts.isEmpty || !closedPorts.isEmpty || !startingPorts.isEmpty
     }
 
     // MARK: Callbacks
@@ -123,38 +135,53 @@ extension Reactor {
     /// The port is closed: its protocol is told at flush, which is no callback of its own.
     func closed(_ port: DatagramPort) {
         if let count = port.driver.dropCount(of: port.handle) { countDrops(of: port, count) }
-        driver.close(port.handle, reset: false)
+        port.driver.close(datagrams: port.handle)
         ports[port.token.portIndex!] = nil
         closedPorts.append(port)
     }
 
-    /// Sends what other callbacks than its own have given a socket, and tells those that were closed or refused.
+    /// Sends what other callbacks than its own have given a socket, and tells those that were opened in one, closed or
+    /// refused.
     @inline(never)
     func flushDatagrams() {
         sendDatagrams()
         for port in ports { if let port { tellRefusal(port) } }
-        tellClosedPorts()
+        if !startingPorts.isEmpty { tellStartingPorts() }
+        if !closedPorts.isEmpty { tellClosedPorts() }
+    }
+
+    private func tellStartingPorts() {
+        var starting: ContiguousArray<DatagramPort> = []
+        swap(&starting, &startingPorts)
+        for port in starting { tellStart(port) }
     }
 
     private func tellClosedPorts() {
         var closed: ContiguousArray<DatagramPort> = []
         swap(&closed, &closedPorts)
         for port in closed {
+            // None when it could not be made, or closed its own socket while it was.
+            guard port.proto != nil else { continue }
+            tellStart(port)
             call(port) { proto throws in try proto.stopProtocol() }
             port.forget()
             counters.add(.liveProtocols, -1)
         }
     }
 
-    /// Closes the UDP sockets of a listener; nil for those of this side.
-    func closePorts(of listenerID: Int?) {
+    /// Closes the UDP sockets of a listener.
+    func closePorts(of listenerID: Int) {
         for port in ports { if let port, port.listenerID == listenerID { port.close() } }
     }
 
+    /// Closes all.
+    func closePorts() { for port in ports { port?.close() } }
+
     /// Closes all, and tells them.
     func endPorts() {
-        for port in ports { port?.close() }
+        closePorts()
         while !closedPorts.isEmpty { tellClosedPorts() }
+        (readyPorts, startingPorts) = ([], [])
     }
 }
 
