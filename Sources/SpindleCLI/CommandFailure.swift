@@ -23,11 +23,13 @@ struct CommandFailure {
         case let error as ListenError:
             error.errno == .accessDenied || error.errno == .notPermitted
                 ? ExitStatus.permission : ExitStatus.unavailable
+        case DatagramError.bind(let error): code(of: error)
+        case is DatagramError: ExitStatus.unavailable
         case let failure as SettingsFailure: failure.code
         case is PlacementError, is OptionError, is PluginError: ExitStatus.usage
         case is AdoptError, is PassedSocketError: ExitStatus.unavailable
         case StartError.owner(_, .notPermitted): ExitStatus.permission
-        case LoadFailure.connect: ExitStatus.unavailable
+        case LoadFailure.connect, LoadFailure.open, LoadFailure.noAnswer: ExitStatus.unavailable
         case LoadFailure.interrupted: ExitStatus.interrupted
         case GeneratorFleet.Failure.ended(_, let code): code
         case is ServerProcess.Failure: ExitStatus.unavailable

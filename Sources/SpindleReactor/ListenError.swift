@@ -28,7 +28,7 @@ public struct ListenError: Error, CustomStringConvertible, Equatable {
             case .noSuchFile: "; make the folder"
             case .nameTooLong: "; the name of a Unix socket has at most 107 bytes: choose a shorter path"
             case .accessDenied where address.isUnix: "; the folder belongs to somebody else"
-            case .addressInUse: "; another program has the port: choose another, or stop that one (ss -ltnp)"
+            case .addressInUse: "; another program has the port: choose another, or stop that one (ss -lntup)"
             case .accessDenied: "; ports below 1024 need CAP_NET_BIND_SERVICE"
             case .addressNotAvailable: "; `ip address` shows this machine's addresses"
             case .tooManyFiles: "; raise RLIMIT_NOFILE (ulimit -n)"

@@ -7,7 +7,8 @@ extension Reactor {
     /// Handles the batch of events, then what earlier turns left unread.
     func dispatch() {
         // What is on these lists now was left by earlier turns; what this batch leaves waits for the next one.
-        let (leftConnections, leftListeners, leftPorts) = (readyList.count, readyAcceptors.count, readyPorts.count)
+        let (leftConnections, leftListeners) = (readyList.count, readyAcceptors.count)
+        let leftPorts = usesDatagrams ? readyPorts.count : 0
         let count = events.count
         counters.add(.events, count)
         var sinceGlance = 0

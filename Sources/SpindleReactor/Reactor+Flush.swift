@@ -8,7 +8,7 @@ extension Reactor {
         if !flushList.isEmpty { flushOutput() }
         if counters[.bufferedBytes] > UInt64(configuration.reactorWriteLimitBytes) { shedOverReactorLimit() }
         if !closeQueue.isEmpty { closeEnded() }
-        if datagramRoom != nil { flushDatagrams() }
+        if usesDatagrams { flushDatagrams() }
         // Before the wait, which may be long; no event or timer is being worked on that borrows one of them.
         if table.hasRemoved { _ = table.takeRemoved() }
         if isEnding, drained != nil, table.count == 0 { drained.take()?() }

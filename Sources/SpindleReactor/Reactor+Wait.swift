@@ -29,7 +29,7 @@ extension Reactor {
         isStopped || !jobs.isEmpty || !tasks.isEmpty || !closeQueue.isEmpty || !readyList.isEmpty
             || !flushList.isEmpty
             || !readyAcceptors.isEmpty
-            || hasDatagramWork
+            || (usesDatagrams && hasDatagramWork)
             || wheel.hasExpired || doorbell.isRung || table.hasRemoved
     }
 

@@ -79,7 +79,9 @@ public final class Reactor {
     /// Sockets whose handlers have not ended.
     var endpoints: ContiguousArray<DatagramEndpoint> = []
     /// Nil while there has been no UDP socket.
-    var datagramRoom: DatagramRoom?
+    var datagramRoom: DatagramRoom? { didSet { usesDatagrams = datagramRoom != nil } }
+    /// What every turn asks.
+    private(set) var usesDatagrams = false
     /// Looks up the names that connections of this side go to.
     public var resolver: any NameResolver = NoResolver()
     private var connectionNumber: UInt64 = 0

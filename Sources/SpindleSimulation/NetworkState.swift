@@ -73,7 +73,7 @@ struct NetworkState: Sendable {
     }
 
     /// True while the socket exists; its slot may have another tenant by now.
-    func exists(_ id: SocketID) -> Bool { id.slot >= 0 && sockets[id.slot]?.id == id }
+    func exists(_ id: SocketID) -> Bool { sockets[id.slot]?.id == id }
 
     /// The socket, which must exist.
     subscript(id: SocketID) -> SimulatedSocket {

@@ -187,7 +187,8 @@ internal import Synchronization
     public func set(_ option: SocketOptionName, _ value: Int32, on socket: SocketHandle) throws(Errno) {
         try network.state.withLock { state throws(Errno) in
             let id = state.optionsKey(of: socket)
-            guard !state.exists(id) || !state[id].isBroken else { throw .invalidArgument }
+            // Of a UDP socket there is nothing to break.
+            guard id.slot < 0 || !state[id].isBroken else { throw .invalidArgument }
             state.options[id, default: [:]][option] = value
         }
     }

@@ -5,7 +5,8 @@ public import SpindleCore
 /// How a UDP socket is made, and what is done with its datagrams.
 public struct DatagramOptions: Sendable, Equatable {
     /// The answers to a datagram have together at most so many times its bytes (RFC 9000 §8.1 has 3, too); what is
-    /// more is dropped. 0 answers nothing; nil is no limit, for where the network sees to it that peers are who they say.
+    /// more is dropped. 0 answers nothing; nil is no limit, for where the network sees to it that peers are who they
+    /// say.
     public var replyLimit: Int? = 3
     /// Datagrams of one peer and one size come, and leave, as one where the kernel can (UDP_GRO, UDP_SEGMENT).
     public var usesGroups = true
