@@ -67,13 +67,16 @@ public final class Reactor {
     /// Descriptors of others that are waited for: few, so they are looked for one by one.
     var watches: ContiguousArray<DescriptorWatch> = []
     var watchCount: UInt32 = 0
-    /// UDP sockets, by slot.
+    /// UDP sockets, by slot, and the slots that are free.
     var ports: ContiguousArray<DatagramPort?> = []
+    var freePorts: ContiguousArray<Int> = []
     var portCount: UInt32 = 0
     /// Those with datagrams left that no edge will announce.
     var readyPorts: ContiguousArray<DatagramPort> = []
     /// Those that were opened within a callback, whose protocols have not been started.
     var startingPorts: ContiguousArray<DatagramPort> = []
+    /// Those whose peers have refused them, whose protocols have not been told.
+    var refusedPorts: ContiguousArray<DatagramPort> = []
     /// Those whose protocols have not been told yet that they are closed.
     var closedPorts: ContiguousArray<DatagramPort> = []
     /// Sockets whose handlers have not ended.

@@ -25,7 +25,7 @@ final class DatagramPort: DatagramTransport {
     var hasStarted = false
     var isReading = true
     var isOnReadyList = false
-    /// A refusal came while a callback ran.
+    /// A refusal came, of which its protocol has not been told.
     var wasRefused = false
     /// DSCP, in the upper six bits.
     private(set) var trafficClass: UInt8 = 0

@@ -52,8 +52,7 @@ extension Reactor {
             if room.incoming.dropCount != port.dropCount { countDrops(of: port, room.incoming.dropCount) }
             return .came(count)
         } catch {
-            if !refused(error, port) { warn(error, port) }
-            tellRefusal(port)
+            if !isRefusal(error, port) { warn(error, port) }
             return .failed
         }
     }
@@ -89,7 +88,6 @@ extension Reactor {
         counters.add(.bytesReceived, bytes)
         counters.add(.datagramsReceived, datagrams)
         counters.add(.messages, datagrams)
-        tellRefusal(port)
         return bytes + count
     }
 
@@ -229,7 +227,7 @@ extension Reactor {
                 taken += count
             } catch {
                 // What the peer has refused was an earlier one: this one has not been tried.
-                if refused(error, port), !wasRefused {
+                if isRefusal(error, port), !wasRefused {
                     wasRefused = true
                     continue
                 }
@@ -283,6 +281,7 @@ extension Reactor {
             byteCapacity: OutgoingDatagrams.mostBytes,
             usesSegments: false
         )
+        apart.trafficClass = port.trafficClass
         batch.withMessage(index) { bytes, peer, path in
             var rest = bytes
             while !rest.isEmpty {
@@ -300,10 +299,10 @@ extension Reactor {
     }
 
     /// - Returns: True for the refusal of the peer that the socket is connected to.
-    private func refused(_ errno: Errno, _ port: DatagramPort) -> Bool {
+    private func isRefusal(_ errno: Errno, _ port: DatagramPort) -> Bool {
         counters.add(errno)
         guard errno == .connectionRefused, port.peerAddress != nil else { return false }
-        port.wasRefused = true
+        refused(port)
         return true
     }
 

@@ -59,7 +59,8 @@ extension Reactor {
         }
         if datagramRoom == nil { datagramRoom = DatagramRoom(configuration) }
         portCount &+= 1
-        let slot = ports.firstIndex { $0 == nil } ?? ports.count
+        let slot = freePorts.popLast() ?? ports.count
+        if slot == ports.count { ports.append(nil) }
         let port = DatagramPort(
             on: self,
             datagrams,
@@ -72,10 +73,11 @@ extension Reactor {
         )
         do throws(Errno) { try datagrams.watch(datagrams: handle, token: port.token) } catch {
             datagrams.close(datagrams: handle)
+            freePorts.append(slot)
             throw .bind(ListenError(address: port.localAddress, errno: error))
         }
         // Before its protocol is made, which may send, close it, or open others.
-        if slot == ports.count { ports.append(port) } else { ports[slot] = port }
+        ports[slot] = port
         do { try begin(port, serving: build(port)) } catch {
             port.abandon()
             throw .failed(error)
@@ -103,6 +105,7 @@ extension Reactor {
     var hasDatagramWork: Bool {
         guard let datagramRoom else { return false }
         return datagramRoom.owner != nil || !readyPorts.isEmpty || !closedPorts.isEmpty || !startingPorts.isEmpty
+            || !refusedPorts.isEmpty
     }
 
     // MARK: Callbacks
@@ -123,11 +126,20 @@ extension Reactor {
         warnSeldom(.datagramCallback, "a callback of the datagrams on \(port.localAddress) threw \(error)\(peer)")
     }
 
-    /// Tells the protocol of a refusal, when no other callback of it runs.
-    func tellRefusal(_ port: DatagramPort) {
-        guard port.wasRefused, corked == .none else { return }
-        port.wasRefused = false
-        call(port) { proto throws in try proto.connectionRefused() }
+    /// The protocol is told of the refusal at flush, which is no callback of its own.
+    func refused(_ port: DatagramPort) {
+        guard !port.wasRefused else { return }
+        port.wasRefused = true
+        refusedPorts.append(port)
+    }
+
+    private func tellRefusedPorts() {
+        var refused: ContiguousArray<DatagramPort> = []
+        swap(&refused, &refusedPorts)
+        for port in refused {
+            port.wasRefused = false
+            if port.isOpen { call(port) { proto throws in try proto.connectionRefused() } }
+        }
     }
 
     // MARK: Closing
@@ -136,18 +148,20 @@ extension Reactor {
     func closed(_ port: DatagramPort) {
         if let count = port.driver.dropCount(of: port.handle) { countDrops(of: port, count) }
         port.driver.close(datagrams: port.handle)
-        ports[port.token.portIndex!] = nil
+        let slot = port.token.portIndex!
+        ports[slot] = nil
+        freePorts.append(slot)
         closedPorts.append(port)
     }
 
-    /// Sends what other callbacks than its own have given a socket, and tells those that were opened in one, closed or
-    /// refused.
+    /// Tells those that were opened in a callback, refused or closed, and sends what these and other callbacks than its
+    /// own have given a socket.
     @inline(never)
     func flushDatagrams() {
-        sendDatagrams()
-        for port in ports { if let port { tellRefusal(port) } }
         if !startingPorts.isEmpty { tellStartingPorts() }
+        if !refusedPorts.isEmpty { tellRefusedPorts() }
         if !closedPorts.isEmpty { tellClosedPorts() }
+        sendDatagrams()
     }
 
     private func tellStartingPorts() {
@@ -181,7 +195,7 @@ extension Reactor {
     func endPorts() {
         closePorts()
         while !closedPorts.isEmpty { tellClosedPorts() }
-        (readyPorts, startingPorts) = ([], [])
+        (readyPorts, startingPorts, refusedPorts) = ([], [], [])
     }
 }
 
