@@ -22,7 +22,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case bytesReceived
     /// Bytes that the kernel took.
     case bytesSent
-    /// `dataReceived` calls.
+    /// `dataReceived` calls, and datagrams received.
     case messages
     /// Datagrams received.
     case datagramsReceived
