@@ -73,6 +73,8 @@ struct ConnectionState {
 
         /// A producer writes: it is told when nothing that it writes can arrive any more.
         static let hasProducer = Flags(rawValue: 1 << 22)
+        /// Somebody else has opened the socket, and may have another number of it.
+        static let adopted = Flags(rawValue: 1 << 23)
 
         /// With none of these, what came in is asked for and delivered.
         static let uncommonInput: Flags = [.pulled, .inputKept, .inputPaced]

@@ -149,12 +149,6 @@ internal import SpindleSystem
         try epoll.add(socket.rawValue, .incoming, token: token.rawValue)
     }
 
-    package func close(datagrams socket: SocketHandle) {
-        // What others hold too is reported until it is removed, closed or not. epoll(7), question 6.
-        epoll.removeIfThere(socket.rawValue)
-        socket.socket.close()
-    }
-
     package func change(descriptor: Int32, to readiness: Readiness, token: EventToken) throws(Errno) {
         try epoll.rearm(descriptor, .level(readiness), token: token.rawValue)
     }

@@ -56,7 +56,10 @@ extension Reactor {
         // Later: a callback may be running, which has the cork.
         callSoon { [unowned self] in
             guard !isEnding, let socket = socket.take() else { return }
-            welcome(socket, peer: peer, nil, build)
+            welcome(socket, peer: peer, nil) { transport in
+                (transport as? Connection)?.state.flags.insert(.adopted)
+                return try build(transport)
+            }
         }
     }
 }

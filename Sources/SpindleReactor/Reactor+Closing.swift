@@ -101,6 +101,8 @@ extension Reactor {
     func close(_ connection: Connection, reset: Bool) {
         cancelTimer(of: connection)
         connection.state.closed()
+        // What others hold too is reported until it is removed, closed or not. epoll(7), question 6.
+        if connection.state.flags.contains(.adopted) { driver.unwatch(descriptor: connection.handle.rawValue) }
         if !strikes(.leakedDescriptor) { driver.close(connection.handle, reset: reset) }
         counters.add(.closed)
         forget(connection)

@@ -48,7 +48,9 @@ extension Reactor {
             peer: connection.peerAddress,
             unread: unread.map { $0.isEmpty ? [] : [$0] } ?? [],
             unsent: connection.takeUnsent(),
-            flags: connection.state.flags.intersection([.outputEnding, .outputEnded, .inputIsFinal, .inputHasUrgent]),
+            flags: connection.state.flags.intersection([
+                .outputEnding, .outputEnded, .inputIsFinal, .inputHasUrgent, .adopted,
+            ]),
             idleTimeout: connection.idleTimeout,
             handshakeDue: connection.extras?.handshakeDue ?? 0,
             held: connection.extras?.held ?? [],

@@ -33,8 +33,6 @@ extension SimulatedDriver: DatagramDriver {
         }
     }
 
-    package func close(datagrams socket: SocketHandle) { close(socket, reset: false) }
-
     package func peer(of socket: SocketHandle) -> SocketAddress? {
         network.state.withLock { $0.datagramSockets[$0.datagramIndex(socket)].peer }
     }

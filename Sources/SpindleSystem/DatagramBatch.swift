@@ -99,7 +99,8 @@ package import SpindleCore
         unsafe origin.path.put(into: datagram)
         let count = min(bytes.count, room)
         unsafe bytes.withUnsafeBytes {
-            unsafe datagram.pointee.bytes.copyMemory(from: $0.baseAddress!, byteCount: count)
+            guard let base = $0.baseAddress else { return }
+            unsafe datagram.pointee.bytes.copyMemory(from: base, byteCount: count)
         }
         unsafe datagram.pointee.count = UInt32(count)
         unsafe datagram.pointee.segment = UInt16(segmentBytes)

@@ -135,6 +135,45 @@ extension EngineTests {
             await server.stop()
         }
 
+        @Test("C42: a connection whose caller keeps his number can be adopted again, and is not heard of in between")
+        func connectionAgain() async throws {
+            let server = try engine(reactors: 1)
+            try await server.start()
+            var pair: [CInt] = [-1, -1]
+            #expect(unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &pair) == 0)
+            let (ours, theirs) = (pair[0], pair[1])
+            var bytes = [UInt8](repeating: 0, count: 16)
+            for _ in 0..<3 {
+                let ended = Gate()
+                server.reactors[0].submitAlways {
+                    // Answers once and lets go, without telling the peer: the caller goes on with the socket.
+                    try Reactor.current!.adopt(connection: theirs) { Once($0, ended) }
+                }
+                #expect(unsafe write(ours, "hello", 5) == 5)
+                #expect(unsafe read(ours, &bytes, 16) == 5)
+                await ended.wait()
+                #expect(unsafe write(ours, "x", 1) == 1)
+                #expect(unsafe read(theirs, &bytes, 16) == 1)
+            }
+            #expect(server.snapshot()[.staleEvents] == 0)
+            close(ours)
+            close(theirs)
+            await server.stop()
+        }
+
+        /// Answers, then resets: which is only this number's end.
+        private final class Once: StreamProtocol {
+            let transport: any StreamTransport
+            private let ended: Gate
+            init(_ transport: any StreamTransport, _ ended: Gate) { (self.transport, self.ended) = (transport, ended) }
+            func dataReceived(_ bytes: Span<UInt8>) {
+                transport.write(bytes)
+                Reactor.current?.callSoon { [transport] in transport.abortConnection() }
+            }
+            // In a turn in which the descriptor is closed already.
+            func connectionLost(_ reason: DisconnectReason) { Reactor.current?.callSoon { [ended] in ended.arrive() } }
+        }
+
         @Test("a connection that is adopted within another one's callback takes none of its bytes")
         func adoptInCallback() async throws {
             final class Adopting: StreamProtocol {

@@ -289,6 +289,20 @@ extension EngineTests {
             #expect(ends.values.sorted() == (0..<reactors).map { "ended on \($0)" })
         }
 
+        @Test("a task gets all that came, though more came at once than it keeps at hand")
+        func handlerQueue() async throws {
+            let server = try engine(reactors: 1) { $0.limits.datagramsPerReceive = 2 }
+            let listener = try server.serveUDP(on: .loopback(port: 0)) { endpoint in
+                while let datagram = try await endpoint.receive() { datagram.reply(datagram.bytes) }
+            }
+            try await server.start()
+            try await withClient { client in
+                let sent = (0..<50).map { [UInt8](repeating: UInt8($0), count: $0 + 1) }
+                #expect(await ask(sent, at: listener.address, with: client) == sent)
+            }
+            await server.stop()
+        }
+
         @Test("a task's answers are limited as a callback's are, now or later; its return closes the socket")
         func handlerLimits() async throws {
             let (server, outcomes) = (try engine(reactors: 1), Recorder<DatagramOutcome>())

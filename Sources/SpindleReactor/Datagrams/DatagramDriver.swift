@@ -15,9 +15,6 @@ package protocol DatagramDriver: AnyObject {
     /// Reports with `token` that datagrams have come, or an error.
     func watch(datagrams socket: SocketHandle, token: EventToken) throws(Errno)
 
-    /// Closes the socket, of which somebody else may have another number: nothing is reported any more.
-    func close(datagrams socket: SocketHandle)
-
     /// The peer that it is connected to.
     func peer(of socket: SocketHandle) -> SocketAddress?
 

@@ -54,7 +54,7 @@ extension Reactor {
         _ build: (any DatagramTransport) throws -> any DatagramProtocol
     ) throws(DatagramError) -> DatagramPort {
         guard !isEnding else {
-            datagrams.close(datagrams: handle)
+            driver.close(handle, reset: false)
             throw .engineStopped
         }
         if datagramRoom == nil { datagramRoom = DatagramRoom(configuration) }
@@ -72,7 +72,7 @@ extension Reactor {
             listenerID: listenerID
         )
         do throws(Errno) { try datagrams.watch(datagrams: handle, token: port.token) } catch {
-            datagrams.close(datagrams: handle)
+            driver.close(handle, reset: false)
             freePorts.append(slot)
             throw .bind(ListenError(address: port.localAddress, errno: error))
         }
@@ -147,7 +147,8 @@ extension Reactor {
     /// The port is closed: its protocol is told at flush, which is no callback of its own.
     func closed(_ port: DatagramPort) {
         if let count = port.driver.dropCount(of: port.handle) { countDrops(of: port, count) }
-        port.driver.close(datagrams: port.handle)
+        if port.options.isAdopted { driver.unwatch(descriptor: port.handle.rawValue) }
+        driver.close(port.handle, reset: false)
         let slot = port.token.portIndex!
         ports[slot] = nil
         freePorts.append(slot)

@@ -111,6 +111,29 @@ extension Contract {
             }
         }
 
+        @Test("more than one batch has room for leaves in several, in order", arguments: DriverKind.allCases)
+        func severalBatches(kind: DriverKind) throws {
+            try withDatagrams(kind) {
+                $0.configuration.datagramsPerReceive = 3
+            } _: { bench in
+                let proto = try bench.open()
+                let client = try bench.client()
+                let sent = (1...20).map { bytes($0 * 10) }
+                for one in sent { proto.transport.send(one, to: client.address) }
+                bench.bench.turn()
+                #expect(client.receiveAll().map(\.bytes) == sent && bench.bench.counter(.sends) == 7)
+                // Three of these are more bytes than a batch has, and a run that comes behind others.
+                for _ in 0..<3 { proto.transport.send(bytes(65_507), to: client.address) }
+                let run = (0..<10).flatMap { bytes(6000, $0) }
+                for _ in 0..<2 {
+                    proto.transport.send(run.span, each: 6000, to: client.address, options: DatagramSendOptions())
+                }
+                bench.bench.turn()
+                let counter = bench.bench.counter
+                #expect(counter(.datagramsSent) == 43 && counter(.datagramsUnsent) == 0 && counter(.sends) == 9)
+            }
+        }
+
         @Test("what can't leave is refused with the reason, and counted", arguments: DriverKind.allCases)
         func refused(kind: DriverKind) throws {
             try withDatagrams(kind) { bench in
