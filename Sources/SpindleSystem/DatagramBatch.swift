@@ -208,7 +208,7 @@ package import SpindleCore
         to target: Target,
         of incoming: borrowing IncomingDatagrams
     ) -> Bool {
-        let segments = (run.count + segmentBytes - 1) / segmentBytes
+        let segments = segmentCount(run.count, each: segmentBytes)
         precondition(segments > 1 && joins(segments, of: segmentBytes) && run.count <= OutgoingDatagrams.mostBytes)
         guard count < capacity, byteCount + run.count <= byteCapacity else { return false }
         unsafe commit(begin(target, incoming), run, segmentBytes: segmentBytes)
@@ -276,8 +276,7 @@ package import SpindleCore
     /// How many datagrams a message has.
     package func datagramCount(ofMessage index: Int) -> Int {
         let message = unsafe pointer(to: index)
-        let (count, segment) = unsafe (Int(message.pointee.count), Int(message.pointee.segment))
-        return segment > 0 ? (count + segment - 1) / segment : 1
+        return unsafe segmentCount(Int(message.pointee.count), each: Int(message.pointee.segment))
     }
 
     /// Its bytes, or those of all of its segments.
@@ -307,6 +306,11 @@ package import SpindleCore
     package mutating func removeAll() {
         (count, datagramCount, byteCount, isOpen) = (0, 0, 0, false)
     }
+}
+
+/// How many datagrams so many bytes are, each of a size but for the last, which may be shorter; one when the size is 0.
+package func segmentCount(_ byteCount: Int, each segmentBytes: Int) -> Int {
+    segmentBytes > 0 ? max((byteCount + segmentBytes - 1) / segmentBytes, 1) : 1
 }
 
 extension DatagramPeer {

@@ -94,7 +94,7 @@ final class DatagramPort: DatagramTransport {
     }
 
     func reply(_ run: Span<UInt8>, each segmentBytes: Int) -> DatagramOutcome {
-        let count = DatagramPort.count(run, segmentBytes)
+        let count = segmentCount(run.count, each: segmentBytes)
         guard let request = unsafe request else { return refuse(.noPeer, count) }
         guard unsafe run.count <= replyRoom else { return refuse(.overReplyLimit, count) }
         let outcome = queue(run, each: segmentBytes, to: .answer(to: request))
@@ -129,7 +129,7 @@ final class DatagramPort: DatagramTransport {
     ) -> DatagramOutcome {
         switch target(peer) {
         case .success(let peer): queue(run, each: segmentBytes, to: .peer(peer, DatagramPath(options)))
-        case .failure(let drop): refuse(drop, DatagramPort.count(run, segmentBytes))
+        case .failure(let drop): refuse(drop, segmentCount(run.count, each: segmentBytes))
         }
     }
 
@@ -163,12 +163,12 @@ final class DatagramPort: DatagramTransport {
         precondition(segmentBytes > 0, "datagrams of \(segmentBytes) bytes")
         guard run.count > segmentBytes else { return queue(run, to: target) }
         reactor.preconditionCurrent()
-        guard isOpen else { return refuse(.closed, DatagramPort.count(run, segmentBytes)) }
+        guard isOpen else { return refuse(.closed, segmentCount(run.count, each: segmentBytes)) }
         guard run.count <= OutgoingDatagrams.mostBytes else {
-            return refuse(.tooLong, DatagramPort.count(run, segmentBytes))
+            return refuse(.tooLong, segmentCount(run.count, each: segmentBytes))
         }
         let room = reactor.roomToSend(from: self)
-        guard room.outgoing.joins((run.count + segmentBytes - 1) / segmentBytes, of: segmentBytes) else {
+        guard room.outgoing.joins(segmentCount(run.count, each: segmentBytes), of: segmentBytes) else {
             return queueApart(run, each: segmentBytes, to: target)
         }
         if room.outgoing.append(run: run, each: segmentBytes, to: target, of: room.incoming) { return .queued }
@@ -194,10 +194,6 @@ final class DatagramPort: DatagramTransport {
     private func makeRoom() {
         reactor.sendDatagrams()
         _ = reactor.roomToSend(from: self)
-    }
-
-    private static func count(_ run: Span<UInt8>, _ segmentBytes: Int) -> Int {
-        max((run.count + segmentBytes - 1) / max(segmentBytes, 1), 1)
     }
 
     @inline(never)

@@ -94,8 +94,7 @@ extension Reactor {
     /// The datagrams of messages that came.
     private func countSegments(_ messages: Range<Int>, _ room: DatagramRoom) -> Int {
         messages.reduce(0) { sum, index in
-            let (bytes, segment) = (room.incoming.byteCount(of: index), room.incoming.segmentBytes(of: index))
-            return sum + (segment > 0 ? (bytes + segment - 1) / segment : 1)
+            sum + segmentCount(room.incoming.byteCount(of: index), each: room.incoming.segmentBytes(of: index))
         }
     }
 
@@ -118,7 +117,7 @@ extension Reactor {
             }
             port.answers(index, from: origin.source, byteCount: bytes.count)
             if let error = runProtocol._deliver(bytes, each: segment, from: origin) { report(error, port, origin) }
-            return ((bytes.count + segment - 1) / segment, bytes.count)
+            return (segmentCount(bytes.count, each: segment), bytes.count)
         }
     }
 
@@ -149,7 +148,7 @@ extension Reactor {
             rest = rest.extracting(droppingFirst: next)
             count += 1
         }
-        if !rest.isEmpty { counters.add(.datagramsUntold, (rest.count + segment - 1) / segment) }
+        if !rest.isEmpty { counters.add(.datagramsUntold, segmentCount(rest.count, each: segment)) }
         return count
     }
 
