@@ -59,37 +59,17 @@ package import SpindleCore
     }
 
     /// What is known of one that came, of which `index` is below what `receive` returned.
-    package func origin(of index: Int) -> DatagramOrigin {
-        let datagram = unsafe pointer(to: index)
-        return unsafe DatagramOrigin(
-            source: DatagramPeer(datagram.pointee.peer),
-            path: DatagramPath(datagram),
-            isTruncated: datagram.pointee.truncated != 0
-        )
-    }
+    package func origin(of index: Int) -> DatagramOrigin { withDatagram(index) { _, _, origin in origin } }
 
     /// Of several that came as one, the bytes of each but the last; 0 when it is one.
-    package func segmentBytes(of index: Int) -> Int {
-        let datagram = unsafe pointer(to: index)
-        let segment = unsafe Int(datagram.pointee.segment)
-        return unsafe segment < Int(datagram.pointee.count) ? segment : 0
-    }
+    package func segmentBytes(of index: Int) -> Int { withDatagram(index) { _, segment, _ in segment } }
 
     /// Its bytes, or those of all of its segments.
-    package func byteCount(of index: Int) -> Int { unsafe min(Int(pointer(to: index).pointee.count), room) }
+    package func byteCount(of index: Int) -> Int { withDatagram(index) { bytes, _, _ in bytes.count } }
 
     /// Shows its bytes.
-    @inline(__always)
-    package func withBytes<Result, Failure: Error>(
-        of index: Int,
-        _ body: (Span<UInt8>) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        let datagram = unsafe pointer(to: index)
-        let bytes = unsafe UnsafeBufferPointer(
-            start: datagram.pointee.bytes.assumingMemoryBound(to: UInt8.self),
-            count: min(Int(datagram.pointee.count), room)
-        )
-        return try body(unsafe bytes.span)
+    package func withBytes<Result>(of index: Int, _ body: (Span<UInt8>) -> Result) -> Result {
+        withDatagram(index) { bytes, _, _ in body(bytes) }
     }
 
     /// What a driver without a kernel has received.
