@@ -42,6 +42,7 @@ let package = Package(
             ]
         ),
         .executableTarget(name: "ChunkEcho", dependencies: [.product(name: "Spindle", package: "spindle")]),
+        .executableTarget(name: "FileServer", dependencies: [.product(name: "Spindle", package: "spindle")]),
         .executableTarget(name: "ShardedStore", dependencies: [.product(name: "Spindle", package: "spindle")]),
         .executableTarget(name: "NIOAsyncEcho", dependencies: nio),
         .executableTarget(name: "NIOEcho", dependencies: nio),

@@ -22,10 +22,11 @@ server must do.
 
 A workload is CONNECTIONSxSIZExDEPTH, or one of the names in Benchmarks/README.md. With --udp it is of
 datagrams, PEERSxSIZExDEPTH, and with a g behind it (4x64x64g) each peer sends them as one message that the kernel
-takes apart; what was lost is told.
+takes apart; what was lost is told. With --files a message is a file of SIZE bytes, which {file} in a command names.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -271,6 +272,18 @@ def compare_counts(count, pair, workload, arguments):
     return 0
 
 
+# Files
+
+
+@contextlib.contextmanager
+def file_of(byte_count):
+    """The path of a file with so many bytes, of which no two places are alike."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(random.Random(byte_count).randbytes(byte_count))
+        file.flush()
+        yield file.name
+
+
 # Arguments
 
 
@@ -283,6 +296,7 @@ def parse_arguments(argv):
     parser.add_argument("--workload", action="append", help="CxSxD or a name; repeatable")
     servers.add_measuring_arguments(parser)
     parser.add_argument("--udp", action="store_true", help="datagrams: udp_load against both")
+    parser.add_argument("--files", action="store_true", help="files: file_load against both")
     parser.add_argument("--limit", type=float, help="the ratio promised; says reached or missed")
     parser.add_argument("--json", action="store_true")
     counted = parser.add_mutually_exclusive_group()
@@ -299,12 +313,19 @@ def parse_arguments(argv):
         parser.error("--rounds, --seconds, --messages and --storms must be positive")
     if arguments.udp and (arguments.callgrind or arguments.strace or arguments.mallocs or arguments.storm):
         parser.error("--udp is timed only")
+    if arguments.files and (arguments.udp or arguments.storm):
+        parser.error("--files goes with neither --udp nor --storm")
     return arguments
 
 
 def main(argv):
     arguments = parse_arguments(argv)
     servers.end_on_sigterm()
+    with contextlib.ExitStack() as stack:
+        return run(arguments, stack)
+
+
+def run(arguments, stack):
     try:
         servers.require_programs(
             taskset=arguments.server_cpus != "none", valgrind=arguments.callgrind, strace=arguments.strace
@@ -313,6 +334,8 @@ def main(argv):
         for text in arguments.workload or ["64x64x1"]:
             workload = servers.workload_named(text)
             pair = [Server.parse(text, workload) for text in (arguments.a, arguments.b)]
+            if arguments.files:
+                arguments.file = stack.enter_context(file_of(workload.size))
             if pair[0].name == pair[1].name:  # A against A: the noise of the machine.
                 pair[1].name += "'"
             if arguments.callgrind:

@@ -5,7 +5,7 @@ Shared by compare.py, floor_modes.py, idle_memory.py, check_floor.py and bench-f
 
 A server is 'NAME=COMMAND' (no shell; {port} becomes a free port) or the word `floor`: epoll_echo
 with the flags that best_modes.json names for the workload (`floor:4` for four threads), or `udp-floor:MODE`:
-udp_echo in a mode of its (`udp-floor:batch:epoll`, say). It must
+udp_echo in a mode of its (`udp-floor:batch:epoll`, say), or `file-floor:MODE`: file_send in a mode of its. It must
 print `listening on ADDRESS:PORT` on a line of stdout or stderr, and end on SIGTERM. If it prints a
 line of JSON at its end, the counters recv, send, epoll_wait and epoll_ctl in it are reported.
 """
@@ -33,6 +33,8 @@ LOAD = FOLDER / "build" / "echo_load"
 STORM = FOLDER / "build" / "storm_load"
 UDP_FLOOR = FOLDER / "build" / "udp_echo"
 UDP_LOAD = FOLDER / "build" / "udp_load"
+FILE_FLOOR = FOLDER / "build" / "file_send"
+FILE_LOAD = FOLDER / "build" / "file_load"
 BEST_MODES = FOLDER / "best_modes.json"
 
 # Limits, in seconds. Whatever takes longer is an error with a name, never a hang.
@@ -115,6 +117,8 @@ class Server:
         if match := re.fullmatch(r"udp-floor:(single|batch|groups)(?::(block|epoll))?", text):
             mode, wait = match.groups(default="block")
             return Server(text, [str(UDP_FLOOR), "--port", "{port}", "--mode", mode, "--wait", wait])
+        if match := re.fullmatch(r"file-floor:(sendfile|read|copy|zerocopy)", text):
+            return Server(text, [str(FILE_FLOOR), "--port", "{port}", "--file", "{file}", "--mode", match.group(1)])
         name, separator, command = text.partition("=")
         if not separator or not re.fullmatch(r"[\w.+-]+", name) or not command.strip():
             raise CompareError(f"server {text!r}: expected 'NAME=COMMAND' or 'floor'")
@@ -153,7 +157,8 @@ def pin_prefix(cpus):
 def running(server, arguments, wrapper=()):
     """Starts a server, yields a Running, ends it with SIGTERM (SIGKILL after a while)."""
     instrumented = bool(wrapper)
-    command = [part.replace("{port}", str(free_port())) for part in server.command]
+    names = {"{port}": str(free_port()), "{file}": getattr(arguments, "file", None) or "{file}"}
+    command = [re.sub(r"\{(port|file)\}", lambda match: names[match.group()], part) for part in server.command]
     command = [*pin_prefix(arguments.server_cpus), *wrapper, *command]
     with tempfile.TemporaryFile("w+b") as output:
         # A file, not a pipe: no server is ever blocked by us not reading.
@@ -246,11 +251,12 @@ def run_client(instance, command, limit):
 
 def load_command(instance, workload, arguments, *, seconds, warmup, with_cpu=True):
     is_udp = getattr(arguments, "udp", False)
+    file = getattr(arguments, "file", None)
     command = [
-        str(UDP_LOAD if is_udp else LOAD), "--json",
+        str(UDP_LOAD if is_udp else FILE_LOAD if file else LOAD), "--json",
         "--connect", f"127.0.0.1:{instance.port}",
         "--connections", str(workload.connections),
-        "--size", str(workload.size),
+        *(["--file", file] if file else ["--size", str(workload.size)]),
         "--depth", str(workload.depth),
         "--duration", str(seconds),
         "--warmup", str(warmup),
@@ -364,7 +370,7 @@ def add_measuring_arguments(parser):
 
 
 def require_programs(**is_needed):
-    for program in (FLOOR, LOAD, STORM, UDP_FLOOR, UDP_LOAD):
+    for program in (FLOOR, LOAD, STORM, UDP_FLOOR, UDP_LOAD, FILE_FLOOR, FILE_LOAD):
         if not program.exists():
             raise CompareError(f"{program} is missing: run `make -C {FOLDER}`")
     for program, needed in is_needed.items():

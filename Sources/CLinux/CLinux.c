@@ -227,9 +227,9 @@ long cl_library_system_call(long number, long a, long b, long c, long d, long e,
     return RESULT(syscall(number, a, b, c, d, e, f));
 }
 
-ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count) {
+ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count, int more) {
     struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
-    return cl_system_call(__NR_sendmsg, fd, (long)&message, MSG_NOSIGNAL, 0, 0, 0);
+    return cl_system_call(__NR_sendmsg, fd, (long)&message, MSG_NOSIGNAL | (more ? MSG_MORE : 0), 0, 0, 0);
 }
 
 int cl_peer_credentials(int fd, uint32_t numbers[3]) {
@@ -266,6 +266,19 @@ int cl_attach_reuseport_filter(int fd, const cl_filter *instructions, int count)
 // ---- threads, placement, memory, limits ----
 
 int cl_thread_id(void) { return (int)syscall(SYS_gettid); }
+
+static _Thread_local int has_blocked_broken_pipes;
+
+static int change_broken_pipes(int how) {
+    sigset_t signals, before;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    return pthread_sigmask(how, &signals, &before) == 0 && !sigismember(&before, SIGPIPE);
+}
+
+void cl_block_broken_pipes(void) { has_blocked_broken_pipes |= change_broken_pipes(SIG_BLOCK); }
+void cl_unblock_broken_pipes(void) { change_broken_pipes(SIG_UNBLOCK); }
+int cl_has_blocked_broken_pipes(void) { return has_blocked_broken_pipes; }
 
 int cl_set_affinity(const uint64_t *mask, size_t words) {
     return (int)RESULT(syscall(SYS_sched_setaffinity, 0, words * 8, mask));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The files of Unix sockets, unix(7), and descriptors that somebody else has opened.
+// The files of Unix sockets, unix(7), descriptors that somebody else has opened, and files that are sent.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,3 +66,27 @@ int cl_socket_is_udp(int fd) {
 }
 int cl_socket_is_ipv6(int fd) { return option_is(fd, SO_DOMAIN, AF_INET6); }
 int cl_socket_is_listening(int fd) { return option_is(fd, SO_ACCEPTCONN, 1); }
+
+// ---- files that are sent ----
+
+int cl_open_file(const char *path) { return RESULT(open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)); }
+
+int64_t cl_file_size(int fd) {
+    struct stat file;
+    if (fstat(fd, &file) < 0) return -errno;
+    return S_ISREG(file.st_mode) ? file.st_size : CL_NOT_REGULAR;
+}
+
+ptrdiff_t cl_read_at(int fd, void *buffer, size_t size, int64_t offset) {
+    return RESULT(pread(fd, buffer, size, offset));
+}
+
+ptrdiff_t cl_read_now(int fd, void *buffer, size_t size, int64_t offset) {
+    struct iovec piece = {buffer, size};
+    return RESULT(preadv2(fd, &piece, 1, offset, RWF_NOWAIT));
+}
+
+ptrdiff_t cl_send_file(int socket, int fd, int64_t offset, size_t count) {
+    off_t from = offset;
+    return RESULT(sendfile(socket, fd, &from, count));
+}

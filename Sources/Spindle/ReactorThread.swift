@@ -25,6 +25,7 @@ struct ReactorThread: Sendable {
             let driver = try engine.drivers.makeDriver(reactor: index, configuration: limits)
             reactor = Reactor(index: index, configuration: limits, driver: driver, mailroom: mailroom, log: engine.log)
             reactor.resolver = engine.resolver
+            reactor.blockingPool = engine.blockingPool
         } catch {
             failures.add(index, error)
             handle.markStopped()

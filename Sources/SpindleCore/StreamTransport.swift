@@ -29,6 +29,14 @@ public protocol StreamTransport: SocketTransport {
     /// Sends the chunk without copying it if it has to wait.
     func write(_ chunk: ByteChunk)
 
+    /// Sends bytes of a file, behind what was written before, without reading them into memory. sendfile(2).
+    ///
+    /// They count as unsent until the kernel has taken them, watermarks and `writeDrained` included; of the hard limit
+    /// a waiting file takes 16 KiB. What is not in the system's memory is read by the blocking pool first, so that no
+    /// other connection waits for a disk. A file that has become shorter, or can't be read, ends the connection with
+    /// `.failed(FileError)` and a reset: the peer was promised bytes that don't exist.
+    func write(_ file: FileRegion)
+
     /// Has descriptors go with the first byte that is written next: the peer gets numbers of its own for the same open
     /// files. Over Unix sockets only. SCM_RIGHTS, unix(7).
     ///

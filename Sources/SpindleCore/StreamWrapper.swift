@@ -61,6 +61,19 @@ extension StreamWrapper {
     public func write(_ bytes: Span<UInt8>) { transport.write(bytes) }
     /// As `write` of a span: a wrapper that changes what goes out has to change one of them only.
     public func write(_ chunk: ByteChunk) { write(chunk.bytes) }
+    /// As `write` of a span, 64 KiB at a time, which waits for the file's disk and keeps what can't be sent in memory:
+    /// a wrapper that changes what goes out is right with it, if its files are small. One that does not hands the file
+    /// on to `transport`.
+    public func write(_ file: FileRegion) {
+        var rest = file
+        while !rest.isEmpty, isWritable {
+            do throws(FileError) {
+                let bytes = try rest.read(atMost: 64 << 10)
+                write(bytes.span)
+                rest.removeFirst(bytes.count)
+            } catch { return abortConnection() }
+        }
+    }
     /// Handed on: they go with whatever this wrapper makes of what is written next.
     public func pass(_ descriptors: [Int32]) throws(PassingError) { try transport.pass(descriptors) }
     /// Of the connection.

@@ -94,7 +94,7 @@ extension Connection {
     @inline(never)
     func offerLimited() -> Int? {
         guard let extras else { return offerQueue(upTo: .max) }
-        let most = min(extras.passing.bytesToNext, queue.byteCount)
+        let most = min(extras.passing.bytesToNext, queue.unsentByteCount)
         guard let pace = extras.outputPace else { return offer(upTo: most, extras) }
         let granted = pace.grant(upTo: most, now: reactor.now.nanoseconds)
         guard granted > 0 else {

@@ -39,6 +39,21 @@ extension Connection {
         queued()
     }
 
+    func write(_ file: FileRegion) {
+        reactor.preconditionCurrent()
+        guard !file.isEmpty else { return }
+        guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
+        // To copy a few bytes costs less than a call for them alone.
+        if reactor.corked == token, state.isPlain,
+            unsafe reactor.cork.append(count: file.count, { unsafe file.readNow(into: $0) })
+        {
+            return
+        }
+        moveCorkToQueue()
+        queue.append(file)
+        queued()
+    }
+
     /// Hands what is corked and a piece that is too large to be copied to the kernel in one call.
     private func sendUncopied(_ bytes: Span<UInt8>) {
         // Another connection's cork is none of this one's.
@@ -73,10 +88,18 @@ extension Connection {
 
     /// Offers the queue to the kernel until it is empty or the socket is full.
     func sendQueue() {
-        while !queue.isEmpty, !state.flags.contains(.outputBlocked), state.isLive {
+        // A file has had its share of this turn, or will have it at flush.
+        if state.flags.contains(.onFlushList), queue.nextFile != nil { return }
+        var budget = reactor.configuration.fileBudgetBytes
+        while !queue.isEmpty, state.flags.isDisjoint(with: [.outputBlocked, .fileLoading]), state.isLive {
+            guard budget > 0 else {
+                reactor.counters.add(.fileBudgetExhausted)
+                return reactor.settleInNextTurn(self)
+            }
             guard let taken = extras == nil ? offerQueue(upTo: .max) : offerLimited() else { return }
-            queue.removeFirst(taken)
-            reactor.counters.add(.bufferedBytes, -taken)
+            let fromMemory = queue.removeFirst(taken)
+            reactor.counters.add(.bufferedBytes, -fromMemory)
+            budget -= taken - fromMemory
             // While draining, the close timeout counts from `loseConnection`, whatever trickles out meanwhile.
             if taken > 0, state.phase == .open { waitingSince = reactor.now.nanoseconds }
         }
@@ -86,6 +109,7 @@ extension Connection {
     ///
     /// - Returns: The bytes taken, or nil when the connection broke.
     func offerQueue(upTo limit: Int, passing descriptors: [PassedDescriptor] = []) -> Int? {
+        if let file = queue.nextFile { return offer(file, upTo: limit, passing: descriptors) }
         reactor.pieces.removeAll()
         queue.list(into: &reactor.pieces, atMost: limit)
         let offered = reactor.pieces.byteCount
@@ -100,7 +124,7 @@ extension Connection {
     ///
     /// - Returns: The bytes taken, or nil when the connection broke: what was offered is gone, too.
     @inline(__always)
-    private func account(_ outcome: SendOutcome, offered: Int) -> Int? {
+    func account(_ outcome: SendOutcome, offered: Int) -> Int? {
         reactor.counters.add(.sends)
         switch outcome {
         case .sent(let count):
@@ -136,7 +160,7 @@ extension Connection {
     }
 
     /// What was written and not sent goes elsewhere: nothing is sent from here any more.
-    func takeUnsent() -> [ByteChunk] {
+    func takeUnsent() -> WriteQueue {
         if reactor.corked == token, reactor.cork.count > 0 {
             unsafe queue.append(reactor.cork.bytes.bindMemory(to: UInt8.self).span, pool: reactor.pool)
             reactor.counters.add(.bufferedBytes, reactor.cork.count)

@@ -99,7 +99,7 @@ final class Connection: StreamTransport {
         return reactor.driver.peerCredentials(of: handle)
     }
 
-    var bufferedByteCount: Int { queue.byteCount + (reactor.corked == token ? reactor.cork.count : 0) }
+    var bufferedByteCount: Int { queue.unsentByteCount + (reactor.corked == token ? reactor.cork.count : 0) }
 
     var isWritable: Bool { state.acceptsWrites }
 

@@ -75,6 +75,8 @@ struct ConnectionState {
         static let hasProducer = Flags(rawValue: 1 << 22)
         /// Somebody else has opened the socket, and may have another number of it.
         static let adopted = Flags(rawValue: 1 << 23)
+        /// The file that is next is being read into memory by another thread.
+        static let fileLoading = Flags(rawValue: 1 << 24)
 
         /// With none of these, what came in is asked for and delivered.
         static let uncommonInput: Flags = [.pulled, .inputKept, .inputPaced]
@@ -174,9 +176,11 @@ struct ConnectionState {
     var needsLinger: Bool { !flags.contains(.inputEnded) }
 
     /// What has to happen, given the unsent bytes. Called again after each action until `.nothing`.
-    mutating func nextAction(unsentBytes: Int, limits: ReactorConfiguration) -> Action {
+    ///
+    /// - Parameter weight: What they count against the hard limit: those of files lie on disk.
+    mutating func nextAction(unsentBytes: Int, weight: Int, limits: ReactorConfiguration) -> Action {
         guard isLive else { return .nothing }
-        if unsentBytes > limits.writeLimitBytes { return .abortOverLimit }
+        if weight > limits.writeLimitBytes { return .abortOverLimit }
         if unsentBytes > limits.writeHighWatermarkBytes, !flags.contains(.aboveWatermark) {
             flags.insert(.aboveWatermark)
             if limits.pausesReadingAtHighWatermark, !flags.contains(.keepsReading) { flags.insert(.pausedByWatermark) }

@@ -26,6 +26,15 @@
         return true
     }
 
+    /// Has `fill` write so many bytes behind the others; false, without a change, when there is no room or it fails.
+    mutating func append(count length: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Bool) -> Bool {
+        guard length <= capacity - count,
+            unsafe fill(UnsafeMutableRawBufferPointer(start: buffer + count, count: length))
+        else { return false }
+        count += length
+        return true
+    }
+
     /// What was gathered. Valid until the cork is changed.
     @unsafe var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: buffer, count: count) }
 

@@ -90,6 +90,10 @@ public enum Counter: Int, CaseIterable, Sendable {
     case wakeupsSent
     /// Times a connection's read budget ended with bytes left.
     case readBudgetExhausted
+    /// Times a connection's file budget ended with bytes of files left.
+    case fileBudgetExhausted
+    /// Pieces of files that were not in memory and that a thread of the blocking pool has read.
+    case fileLoads
     /// Times a listener's accept budget ended with connections left.
     case acceptBudgetExhausted
     /// Times the close budget ended with connections left.

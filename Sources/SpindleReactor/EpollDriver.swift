@@ -18,6 +18,7 @@ internal import SpindleSystem
     private let receiveBufferBytes: Int
     private var receiveBuffer: UnsafeMutableRawBufferPointer?
     private let reserve: DescriptorReserve
+    private var blocksBrokenPipeSignal = false
 
     package var waker: any DriverWaker { eventWaker }
 
@@ -206,7 +207,7 @@ internal import SpindleSystem
     }
 
     package func send(_ pieces: borrowing SendPieces, to connection: SocketHandle) -> SendOutcome {
-        SendOutcome(unsafe connection.socket.send(pieces.vector))
+        SendOutcome(unsafe connection.socket.send(pieces.vector, isContinued: pieces.isContinued))
     }
 
     package func send(
@@ -215,6 +216,27 @@ internal import SpindleSystem
         to connection: SocketHandle
     ) -> SendOutcome {
         SendOutcome(unsafe connection.socket.send(pieces.vector, passing: descriptors.map(\.rawValue)))
+    }
+
+    package func send(
+        _ region: FileRegion,
+        count: Int,
+        passing descriptors: [PassedDescriptor],
+        to connection: SocketHandle
+    ) -> FileSendOutcome {
+        guard descriptors.isEmpty else {
+            return sendCopy(of: region, count: count, passing: descriptors, to: connection)
+        }
+        if !blocksBrokenPipeSignal {
+            SystemThread.blockBrokenPipeSignal()
+            blocksBrokenPipeSignal = true
+        }
+        return switch connection.socket.send(region, count: count) {
+        case .bytes(let sent): .sent(.sent(sent), offered: count)
+        case .wouldBlock: .sent(.wouldBlock, offered: count)
+        case .failed(let errno): .sent(.failed(errno), offered: count)
+        case .unreadable(let error): .unreadable(error)
+        }
     }
 
     package func duplicate(descriptor: Int32) throws(PassingError) -> PassedDescriptor {

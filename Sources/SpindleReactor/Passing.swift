@@ -74,7 +74,7 @@ extension Connection {
         for descriptor in descriptors { owned.append(try reactor.driver.duplicate(descriptor: descriptor)) }
         guard state.acceptsWrites, !owned.isEmpty else { return }
         moveCorkToQueue()
-        try makeExtras().passing.depart(owned, behind: queue.byteCount)
+        try makeExtras().passing.depart(owned, behind: queue.unsentByteCount)
         updateOutputQueued()
     }
 

@@ -30,8 +30,11 @@ extension Reactor {
     }
 
     /// Has the connection settled at flush, or at the end of its own callback when that is running.
-    func settleLater(_ connection: Connection) {
-        guard corked != connection.token, !connection.state.flags.contains(.onFlushList) else { return }
+    func settleLater(_ connection: Connection) { if corked != connection.token { settleInNextTurn(connection) } }
+
+    /// Has what is left of it sent and settled at the next flush that has not begun.
+    func settleInNextTurn(_ connection: Connection) {
+        guard !connection.state.flags.contains(.onFlushList) else { return }
         connection.state.flags.insert(.onFlushList)
         flushList.append(connection)
     }
@@ -51,7 +54,8 @@ extension Reactor {
         while true {
             // Once: a protocol that writes on when told so goes on in the next turn, or it could fill this one.
             if hasDrained, connection.state.flags.contains(.outputWaited) { return settleLater(connection) }
-            switch connection.state.nextAction(unsentBytes: connection.queue.byteCount, limits: configuration) {
+            let queue = (unsent: connection.queue.unsentByteCount, weight: connection.queue.weight)
+            switch connection.state.nextAction(unsentBytes: queue.unsent, weight: queue.weight, limits: configuration) {
             case .nothing: return
             case .abortOverLimit:
                 counters.add(.writeLimitAborts)

@@ -99,7 +99,7 @@ extension Reactor {
         connection.readLimits = travel.readLimits
         connection.writeLimits = travel.writeLimits
         guard insert(connection) else { return }
-        if !strikes(.lostUnsent) { for chunk in travel.unsent { connection.adoptUnsent(chunk) } }
+        if !strikes(.lostUnsent) { connection.adoptUnsent(travel.unsent) }
         for chunk in travel.unread.reversed() { connection.keep(chunk) }
         if travel.handshakeDue > 0 { connection.makeExtras().handshakeDue = travel.handshakeDue }
         begin(connection) { try travel.build(connection) }
@@ -146,10 +146,11 @@ extension Connection {
         return kept
     }
 
-    /// Bytes that another reactor could not send.
-    func adoptUnsent(_ chunk: ByteChunk) {
-        queue.append(chunk)
-        reactor.counters.add(.bufferedBytes, chunk.count)
+    /// What another reactor could not send.
+    func adoptUnsent(_ unsent: WriteQueue) {
+        guard !unsent.isEmpty else { return }
+        queue = unsent
+        reactor.counters.add(.bufferedBytes, unsent.byteCount)
         state.flags.insert(.outputWaited)
         waitingSince = reactor.now.nanoseconds
         reactor.armTimer(of: self)

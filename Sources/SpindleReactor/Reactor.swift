@@ -87,6 +87,8 @@ public final class Reactor {
     private(set) var usesDatagrams = false
     /// Looks up the names that connections of this side go to.
     public var resolver: any NameResolver = NoResolver()
+    /// Reads files that are not in memory; without one, whoever sends them waits for their disk.
+    package var blockingPool: BlockingPool?
     private var connectionNumber: UInt64 = 0
 
     // Unchecked: each is used through the accessor of its name in Reactor+State.swift, which says why.

@@ -37,6 +37,10 @@ public struct ReactorConfiguration: Sendable, Equatable {
     /// What a callback writes is gathered up to this many bytes; larger pieces are sent uncopied.
     public var corkBytes = 8 << 10
 
+    /// Bytes of files that one connection may send in one turn; the rest waits for the next turn. Files that are not in
+    /// memory are read by the blocking pool in pieces of this size.
+    public var fileBudgetBytes = 1 << 20
+
     /// Datagrams that one receive asks for at most, and that leave with one send; the kernel keeps the rest.
     public var datagramsPerReceive = 64
     /// Bytes of the longest datagram; the rest of a longer one is cut off. Below 65,535 none come in groups.
@@ -70,6 +74,7 @@ public struct ReactorConfiguration: Sendable, Equatable {
     func checkInvariants() {
         precondition(receiveBufferBytes > 0 && readBudgetBytes > 0, "a reactor reads at least a byte")
         precondition(eventsPerWait > 0 && acceptBudget > 0 && closeBudget > 0, "budgets are at least 1")
+        precondition(fileBudgetBytes > 0, "a reactor sends at least a byte of a file")
         precondition(datagramsPerReceive > 0 && largestDatagramBytes > 0, "a reactor receives at least a datagram")
         precondition(mailBudget > 0 && timerBudget > 0 && jobBudget > 0, "budgets are at least 1")
         precondition(eventsPerMailGlance > 0, "glances are at least an event apart")

@@ -150,6 +150,9 @@ public final class StreamConnection {
     /// Sends the chunk without waiting, and without copying it if it has to wait; as `write(_:)` of a span.
     public func write(_ chunk: ByteChunk) { step { $0.write(chunk) } }
 
+    /// Sends bytes of a file without waiting; as `StreamTransport` does.
+    public func write(_ file: FileRegion) { step { $0.write(file) } }
+
     /// Writes as a part of the task's step, if the connection has not ended.
     @inline(__always)
     private func step(_ body: (Connection) -> Void) {
@@ -194,6 +197,16 @@ public final class StreamConnection {
         var text = text
         text.makeContiguousUTF8()
         try await write(text.utf8.span)
+    }
+
+    /// Sends bytes of a file; waits until they are sent but for the low watermark.
+    ///
+    /// - Throws: As for a span; `ConnectionLost` with a `FileError` in it when the file has become shorter meanwhile.
+    public nonisolated(nonsending) func write(_ file: FileRegion) async throws {
+        try checkWritable()
+        step { $0.write(file) }
+        try await waitForRoom()
+        await letOthersGoOn(after: file.count)
     }
 
     /// Sends what was written, then tells the peer that no more comes; reading goes on.
@@ -273,10 +286,10 @@ public final class StreamConnection {
 
     /// True while more is unsent than the high watermark, and it has not come down to the low one.
     private var isOverfull: Bool {
-        guard reason == nil, connection.queue.byteCount > 0 else { return false }
+        guard reason == nil, !connection.queue.isEmpty else { return false }
         guard connection.reactor.isRunningStep else {
             // A callback runs: it has the cork to itself, and no other may be entered.
-            return connection.queue.byteCount > connection.reactor.configuration.writeHighWatermarkBytes
+            return connection.queue.unsentByteCount > connection.reactor.configuration.writeHighWatermarkBytes
         }
         // Whoever's cork it is: settling may call back.
         if connection.reactor.corked != .none { connection.reactor.sendWhatTaskWrote() }

@@ -13,7 +13,7 @@ struct TravellingConnection: Sendable {
     /// Taken from the kernel, and not yet seen by the new protocol.
     var unread: [ByteChunk]
     /// Written, and not yet taken by the kernel.
-    let unsent: [ByteChunk]
+    let unsent: WriteQueue
     let flags: ConnectionState.Flags
     /// Nanoseconds; 0 for never.
     let idleTimeout: UInt64

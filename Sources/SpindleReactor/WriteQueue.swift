@@ -2,16 +2,34 @@
 
 internal import SpindleCore
 
-/// Bytes of one connection that the kernel has not taken yet, in order.
+/// What one connection has written and the kernel has not taken yet, in order.
 ///
-/// Empty, it owns no memory. Small pieces are copied behind the last chunk where that has room.
-struct WriteQueue {
+/// Empty, it owns no memory. Small pieces are copied behind the last chunk where that has room. Files stand beside the
+/// chunks, each at its place among their bytes.
+struct WriteQueue: Sendable {
+    struct WaitingFile: Sendable {
+        /// Bytes of chunks between the file before it and this one.
+        fileprivate(set) var bytesBefore: Int
+        fileprivate(set) var region: FileRegion
+        /// So many of the region's first bytes need no look whether they are in memory.
+        var readyCount = 0
+    }
+
     private var chunks: ContiguousArray<ByteChunk> = []
     /// The chunks before this index were sent.
     private var first = 0
+    private var files: ContiguousArray<WaitingFile> = []
+    /// Of the chunks.
     private(set) var byteCount = 0
 
-    var isEmpty: Bool { byteCount == 0 }
+    var isEmpty: Bool { byteCount == 0 && files.isEmpty }
+
+    /// Of chunks and files.
+    var unsentByteCount: Int { files.isEmpty ? byteCount : files.reduce(byteCount) { $0 + $1.region.count } }
+
+    /// What counts against the hard limit: the bytes in memory, and something for each file, which is a descriptor.
+    var weight: Int { byteCount + files.count * WriteQueue.fileWeight }
+    private static var fileWeight: Int { 16 << 10 }
 
     /// Queues a copy of `bytes`.
     mutating func append(_ bytes: Span<UInt8>, pool: BufferPool) {
@@ -30,23 +48,47 @@ struct WriteQueue {
         byteCount += chunk.count
     }
 
-    /// Lists the first pieces, as many as one send takes, `limit` bytes at most. They stay valid until the queue is
-    /// changed.
+    mutating func append(_ region: FileRegion) {
+        guard !region.isEmpty else { return }
+        let before = files.reduce(0) { $0 + $1.bytesBefore }
+        files.append(WaitingFile(bytesBefore: byteCount - before, region: region))
+    }
+
+    /// The file whose bytes are the next to be sent; nil while others are.
+    var nextFile: WaitingFile? {
+        get { files.first.flatMap { $0.bytesBefore == 0 ? $0 : nil } }
+        set { if let newValue, !files.isEmpty { files[0] = newValue } }
+    }
+
+    /// Lists the first pieces, as many as one send takes, `limit` bytes at most and none behind the next file. They
+    /// stay valid until the queue is changed.
     func list(into pieces: inout SendPieces, atMost limit: Int) {
         var left = limit
+        if let file = files.first, file.bytesBefore < limit {
+            left = file.bytesBefore
+            pieces.isContinued = true
+        }
         for index in first..<chunks.count {
-            guard !pieces.isFull, left > 0 else { return }
+            guard left > 0 else { return }
+            guard !pieces.isFull else { return pieces.isContinued = false }
             let count = min(chunks[index].count, left)
             unsafe pieces.append(chunks[index].baseAddress, byteCount: count)
             left -= count
         }
     }
 
-    /// The kernel took the first `length` bytes.
-    mutating func removeFirst(_ length: Int) {
+    /// The kernel took the first `length` bytes, of chunks or of a file.
+    ///
+    /// - Returns: How many of them were in memory.
+    @discardableResult
+    mutating func removeFirst(_ length: Int) -> Int {
+        if !files.isEmpty, removeFirstOfFiles(length) { return 0 }
         precondition(length <= byteCount, "the kernel took \(length) of \(byteCount) bytes")
         byteCount -= length
-        if byteCount == 0 { return removeAll() }
+        if byteCount == 0 {
+            dropChunks()
+            return length
+        }
         var left = length
         while left > 0 {
             let count = chunks[first].count
@@ -63,17 +105,31 @@ struct WriteQueue {
             chunks.removeFirst(first)
             first = 0
         }
+        return length
+    }
+
+    /// - Returns: True when the bytes were the file's; else they are those before it.
+    private mutating func removeFirstOfFiles(_ length: Int) -> Bool {
+        guard files[0].bytesBefore == 0 else {
+            files[0].bytesBefore -= length
+            return false
+        }
+        files[0].region.removeFirst(length)
+        files[0].readyCount = max(files[0].readyCount - length, 0)
+        if files[0].region.isEmpty { files.removeFirst() }
+        return true
     }
 
     /// Empties the queue.
-    mutating func takeAll() -> [ByteChunk] {
-        defer { removeAll() }
-        return Array(chunks[first...])
+    mutating func takeAll() -> WriteQueue {
+        defer { self = WriteQueue() }
+        return self
     }
 
-    mutating func removeAll() {
+    mutating func removeAll() { self = WriteQueue() }
+
+    private mutating func dropChunks() {
         chunks = []
         first = 0
-        byteCount = 0
     }
 }

@@ -15,7 +15,9 @@ public enum SystemThread {
     ///
     /// - Throws: EAGAIN when the limit on threads is reached.
     package static func start(name: String, _ body: @escaping @Sendable () -> Void) throws(Errno) {
+        let inheritsBlock = cl_has_blocked_broken_pipes() != 0
         let start = Start {
+            if inheritsBlock { cl_unblock_broken_pipes() }
             unsafe cl_name_thread(String(decoding: name.utf8.prefix(15), as: UTF8.self))
             body()
         }
@@ -62,6 +64,10 @@ public enum SystemThread {
         }
         return result
     }
+
+    /// From now on, a write to a pipe or socket without readers fails with EPIPE on this thread and does not end the
+    /// process. Threads that it starts are as before; programs that it starts inherit the block. pthread_sigmask(3).
+    package static func blockBrokenPipeSignal() { cl_block_broken_pipes() }
 
     /// The kernel's number of the calling thread. gettid(2).
     package static var currentID: Int32 { cl_thread_id() }

@@ -43,6 +43,20 @@ ptrdiff_t cl_write(int fd, const void *bytes, size_t count);
 /// The file's first bytes, at most `size` of them: how many, or -errno.
 ptrdiff_t cl_read_file(const char *path, void *buffer, size_t size);
 
+// ---- files that are sent ----
+
+/// open(2) for reading; never waits for the other end of a pipe.
+int cl_open_file(const char *path);
+enum { CL_NOT_REGULAR = -4096 };  // Below every errno.
+/// The bytes of a regular file, CL_NOT_REGULAR of any other, or -errno. fstat(2).
+int64_t cl_file_size(int fd);
+/// pread(2).
+ptrdiff_t cl_read_at(int fd, void *buffer, size_t size, int64_t offset);
+/// As cl_read_at; -EAGAIN instead of waiting for a disk. preadv2(2), RWF_NOWAIT.
+ptrdiff_t cl_read_now(int fd, void *buffer, size_t size, int64_t offset);
+/// sendfile(2).
+ptrdiff_t cl_send_file(int socket, int fd, int64_t offset, size_t count);
+
 // ---- sockets ----
 
 /// An address in one shape for all families; `bytes` in network order. unix(7) for the path, which is not terminated.
@@ -78,7 +92,8 @@ int cl_listen(int fd, int backlog);
 int cl_accept(int fd, cl_address *peer);
 int cl_local_address(int fd, cl_address *address);
 int cl_peer_address(int fd, cl_address *address);
-ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count);
+/// sendmsg(2); with `more`, what follows at once leaves with it (MSG_MORE).
+ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count, int more);
 int cl_shutdown_writes(int fd);
 /// FIONREAD: the bytes that a read would give, or -errno. ioctl_tty(2), tcp(7).
 int cl_waiting_bytes(int fd);
@@ -247,6 +262,11 @@ CL_INLINE int cl_epoll_wait(int epoll, cl_epoll_event *events, int count, int mi
 // ---- threads, placement, memory, limits ----
 
 int cl_thread_id(void);
+/// SIGPIPE of the calling thread, pthread_sigmask(3). One that somebody else had blocked stays so, and is no news.
+void cl_block_broken_pipes(void);
+void cl_unblock_broken_pipes(void);
+/// 1 when cl_block_broken_pipes changed something on this thread.
+int cl_has_blocked_broken_pipes(void);
 /// sched_setaffinity(2) of the calling thread; `mask` is an array of 64-bit words.
 int cl_set_affinity(const uint64_t *mask, size_t words);
 /// The bytes written to `mask`, or -errno.

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SpindleCore
+import SpindleSystem
+import Testing
+
+@testable import SpindleReactor
+
+extension Contract {
+    @Suite("files") struct Files {
+        private static let sizes = [1, 3000, 64 << 10, (64 << 10) + 1, 700_000]
+
+        @Test(
+            "a file of any size keeps its place among what is written before and behind it",
+            arguments: DriverKind.allCases, sizes
+        )
+        func order(kind: DriverKind, size: Int) throws {
+            let bytes = pattern(size)
+            let file = ScratchFile(bytes)
+            try withBench(kind) { bench in
+                let (client, _) = try bench.pair { proto, callback in
+                    guard callback == .data else { return }
+                    proto.transport.write("head ")
+                    proto.transport.write(try file.region())
+                    proto.transport.write(" between ")
+                    proto.transport.write(ByteChunk("a chunk "))
+                    proto.transport.write(try file.region(size / 2))
+                    proto.transport.write(try file.region(0, size / 3))
+                    proto.transport.write(" tail")
+                }
+                client.send("x")
+                let expected: [[UInt8]] = [
+                    [UInt8]("head ".utf8), bytes, [UInt8](" between a chunk ".utf8), Array(bytes[(size / 2)...]),
+                    Array(bytes[..<(size / 3)]), [UInt8](" tail".utf8),
+                ]
+                bench.turn("all came") { client.received.count >= expected.reduce(0) { $0 + $1.count } }
+                #expect(client.received == Array(expected.joined()))
+            }
+        }
+
+        @Test("an empty file, or none of a file's bytes, is nothing", arguments: DriverKind.allCases)
+        func empty(kind: DriverKind) throws {
+            let (nothing, something) = (ScratchFile([]), ScratchFile(pattern(10)))
+            try withBench(kind) { bench in
+                let (_, proto) = try bench.pair()
+                let before = bench.counter(.sends)
+                proto.transport.write(try nothing.region())
+                proto.transport.write(try something.region(10))
+                proto.transport.write(try something.region(3, 0))
+                bench.turn()
+                #expect(bench.counter(.sends) == before && proto.transport.bufferedByteCount == 0)
+                #expect(!proto.callbacks.contains(.drained))
+            }
+        }
+
+        @Test(
+            "a file counts for the watermarks until it is sent, and writeDrained comes after it",
+            arguments: DriverKind.allCases
+        )
+        func watermarks(kind: DriverKind) throws {
+            let bytes = pattern(1_000_000)
+            let file = ScratchFile(bytes)
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                client.readsInput = false
+                proto.transport.write(try file.region())
+                #expect(proto.transport.bufferedByteCount == bytes.count)
+                bench.turn("it is full") { proto.callbacks.contains(.highWatermark) }
+                bench.turn()
+                #expect(!proto.transport.isReading && proto.transport.bufferedByteCount > 500_000)
+                #expect(bench.counter(.bufferedBytes) == 0, "it takes no memory")
+                client.readsInput = true
+                bench.turn("it has gone") { proto.callbacks.contains(.drained) }
+                #expect(proto.transport.isReading && proto.transport.bufferedByteCount == 0)
+                #expect(proto.callbacks == [.made, .highWatermark, .lowWatermark, .drained])
+                bench.turn("it has come") { client.received.count == bytes.count }
+                #expect(client.received == bytes)
+            }
+        }
+
+        @Test("loseConnection and loseWriteConnection send the file first", arguments: DriverKind.allCases)
+        func ends(kind: DriverKind) throws {
+            let bytes = pattern(700_000)
+            let file = ScratchFile(bytes)
+            for half in [false, true] {
+                try withBench(kind) { bench in
+                    let (client, proto) = try bench.pair()
+                    proto.transport.write(try file.region())
+                    if half { proto.transport.loseWriteConnection() } else { proto.transport.loseConnection() }
+                    proto.transport.write(try file.region(0, 1))
+                    bench.turn("its end came") { client.isAtEnd }
+                    #expect(client.received == bytes && client.error == nil)
+                    if !half {
+                        bench.turn("it is told") { proto.isLost }
+                        #expect(proto.reasonText == "\(DisconnectReason.done)")
+                    }
+                }
+            }
+        }
+
+        @Test(
+            "a file that becomes shorter while it is sent ends the connection with a reset, and says why",
+            arguments: DriverKind.allCases, [0, 1000, 40_000]
+        )
+        func shrinks(kind: DriverKind, left: Int) throws {
+            let file = ScratchFile(pattern(1_000_000))
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                proto.transport.write("head ")
+                proto.transport.write(try file.region())
+                file.cut(to: left)
+                bench.turn("it is over") { proto.isLost && client.isOver }
+                #expect(proto.reasonText == "\(DisconnectReason.failed(FileError.shrank))")
+                #expect(client.error == .connectionReset)
+                #expect(bench.log.count(containing: "became shorter") == 1)
+            }
+        }
+
+        @Test("more files than the hard limit has room for end the connection", arguments: DriverKind.allCases)
+        func tooMany(kind: DriverKind) throws {
+            let file = ScratchFile(pattern(100_000))
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+                $0.configuration.writeLimitBytes = 1 << 20
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                client.readsInput = false
+                // A piece that is sent within the turn has room for another.
+                for _ in 0..<64 { proto.transport.write(try file.region()) }
+                bench.turn()
+                #expect(!proto.isLost)
+                for _ in 0..<3 { proto.transport.write(try file.region()) }
+                bench.turn("it is over") { proto.isLost }
+                #expect(proto.reasonText == "\(DisconnectReason.writeLimitExceeded)")
+            }
+        }
+
+        @Test(
+            "a file goes in pieces of the budget, a turn each, so that others have theirs between them",
+            arguments: DriverKind.allCases
+        )
+        func budget(kind: DriverKind) throws {
+            let bytes = pattern(50_000)
+            let file = ScratchFile(bytes)
+            try withBench(kind) {
+                $0.configuration.fileBudgetBytes = 10_000
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                let (turns, sent) = (bench.counter(.turns), bench.counter(.bytesSent))
+                proto.transport.write(try file.region())
+                for turn in 1...5 {
+                    bench.turnReactor()
+                    #expect(bench.counter(.bytesSent) - sent == UInt64(turn * 10_000))
+                }
+                #expect(bench.counter(.turns) - turns == 5 && bench.counter(.fileBudgetExhausted) == 4)
+                bench.turn("it has come") { client.received == bytes }
+            }
+        }
+
+        @Test("a callback's file beyond the budget goes on in the next turn", arguments: DriverKind.allCases)
+        func budgetOfCallback(kind: DriverKind) throws {
+            let bytes = pattern(50_000)
+            let file = ScratchFile(bytes)
+            try withBench(kind) {
+                $0.configuration.fileBudgetBytes = 10_000
+            } _: { bench in
+                let (client, _) = try bench.pair { proto, callback in
+                    if callback == .data { proto.transport.write(try file.region()) }
+                }
+                client.send("x")
+                bench.turn("it has come") { client.received == bytes }
+            }
+        }
+
+        @Test(
+            "a peer that resets in the middle of a file is a lost connection, and no signal",
+            arguments: DriverKind.allCases
+        )
+        func reset(kind: DriverKind) throws {
+            let file = ScratchFile(pattern(1_000_000))
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                client.readsInput = false
+                proto.transport.write(try file.region())
+                bench.turn()
+                client.reset()
+                bench.turn("it is told") { proto.isLost }
+                guard case .lost? = proto.reason else {
+                    Issue.record("ended with \(proto.reasonText)")
+                    return
+                }
+            }
+        }
+
+        @Test("a file is limited to the connection's rate", arguments: DriverKind.allCases.filter { !$0.isEpoll })
+        func rate(kind: DriverKind) throws {
+            let bytes = pattern(30_000)
+            let file = ScratchFile(bytes)
+            try withBench(kind) { bench in
+                let (client, proto) = try bench.pair()
+                proto.transport.writeLimits = [RateLimit(bytesPerSecond: 10_000)]
+                proto.transport.write("head")
+                proto.transport.write(try file.region())
+                for second in 1...2 {
+                    for _ in 0..<100 {
+                        bench.advance(by: .milliseconds(10))
+                        bench.turn(times: 2)
+                    }
+                    #expect((9_000 * second...11_000 * second + 2_000).contains(client.received.count))
+                }
+                for _ in 0..<200 {
+                    bench.advance(by: .milliseconds(10))
+                    bench.turn(times: 2)
+                }
+                #expect(Array(client.received.dropFirst(4)) == bytes)
+            }
+        }
+
+        @Test(
+            "what is not in memory is read by the blocking pool, in pieces, before it is sent",
+            arguments: DriverKind.allCases
+        )
+        func cold(kind: DriverKind) throws {
+            let bytes = pattern(250_000)
+            let region = try ScratchFile(bytes).region()
+            let slow = SlowSource(region)
+            let pool = BlockingPool.running()
+            defer { pool.stop(until: MonotonicInstant(nanoseconds: .max)) }
+            try withBench(kind) {
+                $0.configuration.fileBudgetBytes = 100_000
+            } _: { bench in
+                bench.reactor.blockingPool = pool
+                let (client, proto) = try bench.pair()
+                proto.transport.write("head ")
+                proto.transport.write(FileRegion(slow, offset: 0, count: bytes.count))
+                proto.transport.write(" tail")
+                bench.turn("it has come") { client.received.count == bytes.count + 10 }
+                #expect(client.received == [UInt8]("head ".utf8) + bytes + [UInt8](" tail".utf8))
+                #expect(slow.loadedByteCount == bytes.count && bench.counter(.fileLoads) == 3)
+            }
+        }
+
+        @Test(
+            "a connection that ends while its file is read is closed, and the file with it",
+            arguments: DriverKind.allCases
+        )
+        func endsWhileLoading(kind: DriverKind) throws {
+            let slow = SlowSource(try ScratchFile(pattern(100_000)).region())
+            // It does nothing before it is started.
+            let pool = BlockingPool()
+            try withBench(kind) { bench in
+                bench.reactor.blockingPool = pool
+                let (_, proto) = try bench.pair()
+                proto.transport.write(FileRegion(slow, offset: 0, count: 100_000))
+                bench.turn("it is asked for") { pool.waitingCount == 1 }
+                proto.transport.abortConnection()
+                bench.turn("it is over") { proto.isLost }
+                pool.start()
+                pool.stop(until: MonotonicInstant(nanoseconds: .max))
+                bench.turn()
+                #expect(slow.loadedByteCount == 100_000)
+            }
+        }
+
+        @Test("a pool that takes no more work is no reason not to send", arguments: DriverKind.allCases)
+        func poolHasStopped(kind: DriverKind) throws {
+            let bytes = pattern(100_000)
+            let slow = SlowSource(try ScratchFile(bytes).region())
+            let pool = BlockingPool()
+            pool.stop(until: MonotonicInstant(nanoseconds: .max))
+            try withBench(kind) { bench in
+                bench.reactor.blockingPool = pool
+                let (client, proto) = try bench.pair()
+                proto.transport.write(FileRegion(slow, offset: 0, count: bytes.count))
+                bench.turn("it has come") { client.received == bytes }
+            }
+        }
+
+        @Test(
+            "a disk that fails ends the connection with what it said",
+            arguments: DriverKind.allCases.filter { !$0.isEpoll }
+        )
+        func unreadable(kind: DriverKind) throws {
+            let slow = SlowSource(try ScratchFile(pattern(200_000)).region(), failsAt: 100_000)
+            try withBench(kind) { bench in
+                let (client, proto) = try bench.pair()
+                proto.transport.write(FileRegion(slow, offset: 0, count: 200_000))
+                bench.turn("it is over") { proto.isLost && client.isOver }
+                #expect(proto.reasonText == "\(DisconnectReason.failed(FileError.unreadable(.inputOutput)))")
+            }
+        }
+    }
+}
