@@ -120,6 +120,7 @@ let package = Package(
         example("Greeter"),
         example("Plugin", ["SpindleCLI"]),
         example("TimeServer"),
+        example("Gopher", ["SpindleProtocols"]),
         tests("ExampleTests", ["GreeterExample", "SpindleTesting"]),
         tests(
             "SpindleServiceTests",

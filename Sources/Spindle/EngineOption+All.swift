@@ -179,6 +179,13 @@ extension EngineOption {
             summary: "Bytes that one connection may read in a turn; the rest waits for the next.",
             tradeOff: "More favours bulk, less favours fairness between connections."
         ),
+        .size(
+            "file-budget",
+            \.limits.fileBudgetBytes,
+            in: 4096...(1 << 30),
+            summary: "Bytes of files that one connection may send in a turn; the rest waits for the next.",
+            tradeOff: "More favours bulk, less favours fairness; what is not in memory is read in pieces of this size."
+        ),
         .integer(
             "datagrams-per-receive",
             \.limits.datagramsPerReceive,

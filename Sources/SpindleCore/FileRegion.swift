@@ -44,50 +44,16 @@ public struct FileRegion: Sendable {
     public func read(atMost limit: Int) throws(FileError) -> [UInt8] {
         precondition(limit > 0, "reading \(limit) bytes")
         let wanted = min(limit, count)
-        var failure: FileError?
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { buffer, filled in
-            do throws(FileError) {
-                while filled < wanted {
-                    let rest = unsafe UnsafeMutableBufferPointer(rebasing: buffer[filled..<wanted])
-                    let read = try unsafe file.read(into: UnsafeMutableRawBufferPointer(rest), at: offset + filled)
-                    guard read > 0 else { throw .shrank }
-                    filled += read
-                }
-            } catch { failure = error }
-        }
-        if let failure { throw failure }
+        let bytes = try file.read(wanted, at: offset)
+        guard bytes.count == wanted else { throw .shrank }
         return bytes
     }
-
-    /// False when sending the first `length` bytes would wait for a disk, as far as the first of them shows and, where
-    /// the system does not read it along with that one, the last.
-    package func isInMemory(_ length: Int) -> Bool {
-        file.isInMemory(at: offset)
-            && (length <= FileRegion.readAhead || file.isInMemory(at: offset + length - 1))
-    }
-
-    /// What Linux reads of a file together, in bytes, unless it is told otherwise.
-    private static var readAhead: Int { 128 << 10 }
 
     /// Reads all bytes, as many as the buffer has room for, without waiting for a disk.
     ///
     /// - Returns: False when they are not in memory, or the file is not what it was.
     package func readNow(into buffer: UnsafeMutableRawBufferPointer) -> Bool {
         unsafe file.readNow(into: buffer, at: offset) == count
-    }
-
-    /// Has the system keep the first `length` bytes in memory: reads them and forgets them. Blocks. Errors are left to
-    /// whoever sends them.
-    package func load(_ length: Int) {
-        unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
-            var start = offset
-            let end = offset + length
-            while start < end {
-                let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, end - start)])
-                guard let read = try? unsafe file.read(into: piece, at: start), read > 0 else { return }
-                start += read
-            }
-        }
     }
 }
 
@@ -96,14 +62,19 @@ package protocol FileSource: AnyObject, Sendable {
     /// Its number, valid for as long as the object is.
     var descriptor: Int32 { get }
 
-    /// Reads bytes at `offset`: how many, 0 at the end of the file.
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) -> Int
+    /// Reads `count` bytes from `offset` on, fewer at the end of the file.
+    func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8]
 
-    /// As `read`, without waiting for a disk: nil when it would have to, or fails.
+    /// Has the system keep these bytes in memory. Blocks; errors are left to whoever sends them.
+    func load(_ bytes: Range<Int>)
+
+    /// Reads bytes without waiting for a disk: how many; nil when it would have to, or fails.
     func readNow(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Int?
 
-    /// False when reading the byte at `offset` would wait for a disk; true, too, when that can't be told.
-    func isInMemory(at offset: Int) -> Bool
+    /// False when sending these bytes would wait for a disk, as far as a look can tell.
+    ///
+    /// - Parameter now: Who has looked lately need not look again.
+    func isInMemory(_ bytes: Range<Int>, now: MonotonicInstant) -> Bool
 }
 
 /// Why a file can't be sent.

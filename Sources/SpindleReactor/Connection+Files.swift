@@ -4,6 +4,21 @@ internal import SpindleCore
 
 /// Files that are sent: the kernel moves their bytes, and a reactor never waits for a disk.
 extension Connection {
+    func write(_ file: FileRegion) {
+        reactor.preconditionCurrent()
+        guard !file.isEmpty else { return }
+        guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
+        // To copy a few bytes costs less than a call for them alone.
+        if reactor.corked == token, state.isPlain,
+            unsafe reactor.cork.append(count: file.count, { unsafe file.readNow(into: $0) })
+        {
+            return
+        }
+        moveCorkToQueue()
+        queue.append(file)
+        queued()
+    }
+
     /// Offers bytes of the file that is next, so many at most, and descriptors that have to go with them.
     ///
     /// - Returns: The bytes taken; nil when nothing can be sent now, or ever.
@@ -29,14 +44,17 @@ extension Connection {
         let count = min(file.region.count, reactor.configuration.fileBudgetBytes)
         file.readyCount = count
         queue.nextFile = file
-        guard let pool = reactor.blockingPool, !file.region.isInMemory(count) else { return count }
+        guard let pool = reactor.blockingPool, !isInMemory(file.region, count) else { return count }
         state.flags.insert(.fileLoading)
         reactor.counters.add(.fileLoads)
-        pool.deferToThread { [region = file.region] in region.load(count) } completion: { [self] _ in
-            // Refused or done: it is sent now, and at worst waits for the disk itself.
-            fileIsLoaded()
-        }
+        let (source, bytes) = (file.region.file, file.region.offset..<file.region.offset + count)
+        // Refused or done: it is sent then, and at worst waits for the disk itself.
+        pool.deferToThread({ source.load(bytes) }, completion: { [self] _ in fileIsLoaded() })
         return nil
+    }
+
+    private func isInMemory(_ region: FileRegion, _ count: Int) -> Bool {
+        region.file.isInMemory(region.offset..<region.offset + count, now: reactor.now)
     }
 
     private func fileIsLoaded() {

@@ -39,21 +39,6 @@ extension Connection {
         queued()
     }
 
-    func write(_ file: FileRegion) {
-        reactor.preconditionCurrent()
-        guard !file.isEmpty else { return }
-        guard state.acceptsWrites else { return reactor.counters.add(.droppedWrites) }
-        // To copy a few bytes costs less than a call for them alone.
-        if reactor.corked == token, state.isPlain,
-            unsafe reactor.cork.append(count: file.count, { unsafe file.readNow(into: $0) })
-        {
-            return
-        }
-        moveCorkToQueue()
-        queue.append(file)
-        queued()
-    }
-
     /// Hands what is corked and a piece that is too large to be copied to the kernel in one call.
     private func sendUncopied(_ bytes: Span<UInt8>) {
         // Another connection's cork is none of this one's.
@@ -183,7 +168,7 @@ extension Connection {
     }
 
     /// Something waits now: it is sent at flush at the latest, and earlier when a lot has gathered.
-    private func queued() {
+    func queued() {
         if !state.flags.contains(.outputWaited) {
             state.flags.insert(.outputWaited)
             waitingSince = reactor.now.nanoseconds

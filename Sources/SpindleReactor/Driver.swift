@@ -88,14 +88,6 @@ public enum SendOutcome: Equatable {
     case failed(Errno)
 }
 
-/// What sending of a file did.
-public enum FileSendOutcome: Equatable {
-    /// As of bytes; so many were offered to the socket, which may be fewer than asked for.
-    case sent(SendOutcome, offered: Int)
-    /// The file has become shorter, or can't be read.
-    case unreadable(FileError)
-}
-
 /// Why a connection can't even be begun.
 public enum ConnectRefusal: Error, Equatable {
     /// What socket(2), bind(2) or connect(2) say.
@@ -303,42 +295,12 @@ extension Driver {
     ) -> SendOutcome {
         send(pieces, to: connection)
     }
-    /// By a copy, 64 KiB at most at a time: for drivers without a kernel.
-    public func send(
-        _ region: FileRegion,
-        count: Int,
-        passing descriptors: [PassedDescriptor],
-        to connection: SocketHandle
-    ) -> FileSendOutcome {
-        sendCopy(of: region, count: count, passing: descriptors, to: connection)
-    }
     /// Refused: for drivers without a kernel.
     public func duplicate(descriptor: Int32) throws(PassingError) -> PassedDescriptor {
         throw .refused(descriptor: descriptor, .notSupported)
     }
     /// None: for drivers without Unix sockets.
     public func peerCredentials(of connection: SocketHandle) -> PeerCredentials? { nil }
-}
-
-extension Driver {
-    func sendCopy(
-        of region: FileRegion,
-        count: Int,
-        passing descriptors: [PassedDescriptor],
-        to connection: SocketHandle
-    ) -> FileSendOutcome {
-        let bytes: [UInt8]
-        do throws(FileError) { bytes = try region.read(atMost: min(count, 64 << 10)) } catch {
-            return .unreadable(error)
-        }
-        let outcome = unsafe bytes.withUnsafeBytes { bytes in
-            guard !descriptors.isEmpty, let start = bytes.baseAddress else { return unsafe send(bytes, to: connection) }
-            var pieces = SendPieces()
-            unsafe pieces.append(start, byteCount: bytes.count)
-            return send(pieces, passing: descriptors, to: connection)
-        }
-        return .sent(outcome, offered: bytes.count)
-    }
 }
 
 /// Makes the drivers of an engine, and the listening sockets that they share out among them. From any thread.

@@ -3,10 +3,13 @@
 internal import CLinux
 internal import Glibc
 package import SpindleCore
+internal import Synchronization
 
 /// A regular file that is open for reading; closed when nobody holds the object any more.
 @safe package final class OpenFile: FileSource {
     package let descriptor: Int32
+    /// The last look that found bytes in memory: what many peers ask for need not be looked at for each.
+    private let lastLook = Atomic<UInt64>(0)
 
     private init(owning descriptor: Int32) { self.descriptor = descriptor }
 
@@ -36,11 +39,31 @@ package import SpindleCore
         return (file, Int(size))
     }
 
-    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) -> Int {
-        while true {
-            let count = unsafe cl_read_at(descriptor, buffer.baseAddress, buffer.count, Int64(offset))
-            if count >= 0 { return count }
-            if count != -Int(EINTR) { throw .unreadable(Errno(rawValue: Int32(-count))) }
+    package func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
+        var failure: Errno?
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let rest = unsafe UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]
+                )
+                let read = unsafe cl_read_at(descriptor, rest.baseAddress, rest.count, Int64(offset + filled))
+                if read == 0 { return }
+                if read > 0 {
+                    filled += read
+                } else if read != -Int(EINTR) {
+                    failure = Errno(rawValue: Int32(-read))
+                    return
+                }
+            }
+        }
+        if let failure { throw .unreadable(failure) }
+        return bytes
+    }
+
+    package func load(_ bytes: Range<Int>) {
+        let step = 256 << 10
+        for start in stride(from: bytes.lowerBound, to: bytes.upperBound, by: step) {
+            guard let read = try? read(min(step, bytes.upperBound - start), at: start), !read.isEmpty else { return }
         }
     }
 
@@ -49,9 +72,39 @@ package import SpindleCore
         return count >= 0 ? count : nil
     }
 
-    package func isInMemory(at offset: Int) -> Bool {
+    package func isInMemory(_ bytes: Range<Int>, now: MonotonicInstant) -> Bool {
+        let look = Look(bytes, now)
+        if look.isAsGood(as: Look(rawValue: lastLook.load(ordering: .relaxed))) { return true }
+        guard isInMemory(at: bytes.lowerBound),
+            bytes.count <= OpenFile.readAhead || isInMemory(at: bytes.upperBound - 1)
+        else { return false }
+        lastLook.store(look.rawValue, ordering: .relaxed)
+        return true
+    }
+
+    /// What Linux reads of a file together, in bytes, unless it is told otherwise: no need to look at each end.
+    private static var readAhead: Int { 128 << 10 }
+
+    private func isInMemory(at offset: Int) -> Bool {
         var byte: UInt8 = 0
         return unsafe cl_read_now(descriptor, &byte, 1, Int64(offset)) != -Int(EAGAIN)
+    }
+}
+
+/// Bytes of a file and when they were seen in memory: 24 bits that tell them from others, mostly, and milliseconds.
+private struct Look {
+    let rawValue: UInt64
+
+    init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    init(_ bytes: Range<Int>, _ now: MonotonicInstant) {
+        let mark = UInt64(truncatingIfNeeded: bytes.lowerBound &* 31 &+ bytes.upperBound)
+        rawValue = ((mark &* 0x9E37_79B9_7F4A_7C15) >> 40) << 40 | (now.nanoseconds / 1_000_000) & (1 << 40 - 1)
+    }
+
+    /// Within 100 ms nothing that was just sent leaves the memory.
+    func isAsGood(as earlier: Look) -> Bool {
+        rawValue >> 40 == earlier.rawValue >> 40 && rawValue &- earlier.rawValue < 100
     }
 }
 

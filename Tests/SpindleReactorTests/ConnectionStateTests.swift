@@ -16,7 +16,9 @@ struct ConnectionStateTests {
             state.flags = ConnectionState.Flags(rawValue: bits)
             guard state.isPlain else { continue }
             plainCount += 1
-            if !state.mayRead || !state.acceptsWrites || state.nextAction(unsentBytes: 0, weight: 0, limits: limits) != .nothing {
+            if !state.mayRead || !state.acceptsWrites
+                || state.nextAction(unsentBytes: 0, weight: 0, limits: limits) != .nothing
+            {
                 Issue.record("flags \(bits) are called plain")
             }
         }

@@ -8,10 +8,10 @@ import Testing
 
 extension EngineTests {
     @Suite("descriptors passed over Unix sockets") struct Passing {
-        private static func name(_ what: String) -> SocketAddress { .unix("@spindle-\(what)-\(getpid())") }
+        static func name(_ what: String) -> SocketAddress { .unix("@spindle-\(what)-\(getpid())") }
 
         /// A blocking peer in the test's own hands.
-        private static func connect(to name: SocketAddress) throws -> StreamSocket {
+        static func connect(to name: SocketAddress) throws -> StreamSocket {
             let socket = try StreamSocket.open(for: name)
             try socket.connect(to: name)
             return socket
@@ -75,7 +75,7 @@ extension EngineTests {
         // MARK: Sending and taking
 
         /// What a blocking peer receives: bytes and descriptors, until the end.
-        private static func receiveAll(over socket: StreamSocket) -> (
+        static func receiveAll(over socket: StreamSocket) -> (
             bytes: [UInt8], passed: [(at: Int, PassedDescriptor)]
         ) {
             var (bytes, passed): ([UInt8], [(at: Int, PassedDescriptor)]) = ([], [])
@@ -99,14 +99,14 @@ extension EngineTests {
         }
 
         /// Which open file it is: of two numbers for one file the same.
-        private static func identity(of descriptor: Int32) -> String {
+        static func identity(of descriptor: Int32) -> String {
             var status = stat()
             guard unsafe fstat(descriptor, &status) == 0 else { return "closed" }
             return "\(status.st_dev) \(status.st_ino)"
         }
 
         /// A pipe, for its identity.
-        private final class Pipe {
+        final class Pipe {
             let (reading, writing): (Int32, Int32)
             init() {
                 var numbers: [Int32] = [-1, -1]

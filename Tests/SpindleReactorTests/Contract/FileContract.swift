@@ -12,7 +12,8 @@ extension Contract {
 
         @Test(
             "a file of any size keeps its place among what is written before and behind it",
-            arguments: DriverKind.allCases, sizes
+            arguments: DriverKind.allCases,
+            sizes
         )
         func order(kind: DriverKind, size: Int) throws {
             let bytes = pattern(size)
@@ -102,7 +103,8 @@ extension Contract {
 
         @Test(
             "a file that becomes shorter while it is sent ends the connection with a reset, and says why",
-            arguments: DriverKind.allCases, [0, 1000, 40_000]
+            arguments: DriverKind.allCases,
+            [0, 1000, 40_000]
         )
         func shrinks(kind: DriverKind, left: Int) throws {
             let file = ScratchFile(pattern(1_000_000))

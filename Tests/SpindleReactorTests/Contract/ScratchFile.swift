@@ -46,16 +46,16 @@ final class SlowSource: FileSource {
     /// The bytes that were read, from the first on.
     var loadedByteCount: Int { state.withLock(\.loaded) }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) -> Int {
-        if let place = state.withLock(\.failsAt), offset + buffer.count > place { throw .unreadable(.inputOutput) }
-        let count = try unsafe inner.read(into: buffer, at: offset)
-        state.withLock { $0.loaded = max($0.loaded, offset + count) }
-        return count
+    func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
+        if let place = state.withLock(\.failsAt), offset + count > place { throw .unreadable(.inputOutput) }
+        return try inner.read(count, at: offset)
     }
+
+    func load(_ bytes: Range<Int>) { state.withLock { $0.loaded = max($0.loaded, bytes.upperBound) } }
 
     func readNow(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Int? {
         offset + buffer.count <= loadedByteCount ? unsafe inner.readNow(into: buffer, at: offset) : nil
     }
 
-    func isInMemory(at offset: Int) -> Bool { offset < loadedByteCount }
+    func isInMemory(_ bytes: Range<Int>, now: MonotonicInstant) -> Bool { bytes.upperBound <= loadedByteCount }
 }
