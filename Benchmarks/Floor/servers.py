@@ -35,6 +35,7 @@ UDP_FLOOR = FOLDER / "build" / "udp_echo"
 UDP_LOAD = FOLDER / "build" / "udp_load"
 FILE_FLOOR = FOLDER / "build" / "file_send"
 FILE_LOAD = FOLDER / "build" / "file_load"
+RELAY = FOLDER / "build" / "relay"
 BEST_MODES = FOLDER / "best_modes.json"
 
 # Limits, in seconds. Whatever takes longer is an error with a name, never a hang.
@@ -370,7 +371,7 @@ def add_measuring_arguments(parser):
 
 
 def require_programs(**is_needed):
-    for program in (FLOOR, LOAD, STORM, UDP_FLOOR, UDP_LOAD, FILE_FLOOR, FILE_LOAD):
+    for program in (FLOOR, LOAD, STORM, UDP_FLOOR, UDP_LOAD, FILE_FLOOR, FILE_LOAD, RELAY):
         if not program.exists():
             raise CompareError(f"{program} is missing: run `make -C {FOLDER}`")
     for program, needed in is_needed.items():
