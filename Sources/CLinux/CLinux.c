@@ -227,9 +227,9 @@ long cl_library_system_call(long number, long a, long b, long c, long d, long e,
     return RESULT(syscall(number, a, b, c, d, e, f));
 }
 
-ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count, int more) {
+ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count) {
     struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
-    return cl_system_call(__NR_sendmsg, fd, (long)&message, MSG_NOSIGNAL | (more ? MSG_MORE : 0), 0, 0, 0);
+    return cl_system_call(__NR_sendmsg, fd, (long)&message, MSG_NOSIGNAL, 0, 0, 0);
 }
 
 int cl_peer_credentials(int fd, uint32_t numbers[3]) {

@@ -186,6 +186,14 @@ extension EngineOption {
             summary: "Bytes of files that one connection may send in a turn; the rest waits for the next.",
             tradeOff: "More favours bulk, less favours fairness; what is not in memory is read in pieces of this size."
         ),
+        .size(
+            "zero-copy",
+            \.limits.zeroCopyBytes,
+            in: 4096...(1 << 30),
+            unlimited: "never",
+            summary: "Chunks of at least so many bytes are sent from where they lie (MSG_ZEROCOPY).",
+            tradeOff: "Saves a copy where the network card can; costs half as much again where it can't, as on loopback."
+        ),
         .integer(
             "datagrams-per-receive",
             \.limits.datagramsPerReceive,

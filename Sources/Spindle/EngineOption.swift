@@ -94,6 +94,7 @@ extension EngineOption {
         _ name: String,
         _ path: any WritableKeyPath<EngineConfiguration, Int> & Sendable,
         in range: ClosedRange<Int>,
+        unlimited: String? = nil,
         summary: String,
         tradeOff: String,
         isCommon: Bool = false
@@ -101,18 +102,25 @@ extension EngineOption {
         EngineOption(
             name: name,
             placeholder: "SIZE",
-            allowed:
-                "a size from \(ByteSize.text(range.lowerBound)) to \(ByteSize.text(range.upperBound)), "
+            allowed: (unlimited.map { "\($0), or " } ?? "")
+                + "a size from \(ByteSize.text(range.lowerBound)) to \(ByteSize.text(range.upperBound)), "
                 + "as 512, 64KiB, 1MiB",
             summary: summary,
             tradeOff: tradeOff,
             isCommon: isCommon,
             parse: { text, configuration in
+                if let unlimited, text == unlimited {
+                    configuration[keyPath: path] = .max
+                    return true
+                }
                 guard let value = ByteSize.parse(text), range.contains(value) else { return false }
                 configuration[keyPath: path] = value
                 return true
             },
-            print: { ByteSize.text($0[keyPath: path]) }
+            print: { configuration in
+                let value = configuration[keyPath: path]
+                return if let unlimited, value == .max { unlimited } else { ByteSize.text(value) }
+            }
         )
     }
 

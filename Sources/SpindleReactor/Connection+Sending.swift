@@ -95,8 +95,13 @@ extension Connection {
     /// - Returns: The bytes taken, or nil when the connection broke.
     func offerQueue(upTo limit: Int, passing descriptors: [PassedDescriptor] = []) -> Int? {
         if let file = queue.nextFile { return offer(file, upTo: limit, passing: descriptors) }
+        if descriptors.isEmpty, let chunk = queue.nextChunk(from: reactor.configuration.zeroCopyBytes),
+            let outcome = sendInPlace(chunk, upTo: limit)
+        {
+            return account(outcome, offered: min(chunk.count, limit))
+        }
         reactor.pieces.removeAll()
-        queue.list(into: &reactor.pieces, atMost: limit)
+        queue.list(into: &reactor.pieces, atMost: limit, before: reactor.configuration.zeroCopyBytes)
         let offered = reactor.pieces.byteCount
         let outcome =
             descriptors.isEmpty

@@ -14,6 +14,8 @@ final class ConnectionExtras {
     var handshakeDue: UInt64 = 0
     /// Descriptors on their way in and out, of a Unix socket.
     var passing = Passing()
+    /// What the kernel sends from where it lies.
+    var inPlace = SendsInPlace()
     /// Who writes as fast as the connection takes it.
     var producer: RegisteredProducer?
     /// Its rates, when reading or writing is limited.
@@ -22,7 +24,7 @@ final class ConnectionExtras {
 
     var isEmpty: Bool {
         established == nil && lost == nil && held.isEmpty && handshakeDue == 0 && passing.isEmpty
-            && inputPace == nil && outputPace == nil && producer == nil
+            && inputPace == nil && outputPace == nil && producer == nil && inPlace.isEmpty
     }
 }
 

@@ -18,6 +18,10 @@ public enum Counter: Int, CaseIterable, Sendable {
     case receives
     /// Calls that offered bytes.
     case sends
+    /// Chunks that the kernel was to send from where they lie; of those it has copied some after all.
+    case zeroCopySends
+    /// Those that it has copied: when it is nearly all of them, `--zero-copy` costs more than it saves.
+    case zeroCopyCopied
     /// Bytes received.
     case bytesReceived
     /// Bytes that the kernel took.

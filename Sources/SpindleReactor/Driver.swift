@@ -201,6 +201,19 @@ public protocol Driver: AnyObject {
     /// Offers several pieces in one call. Non-empty, at most 64 of them.
     func send(_ pieces: borrowing SendPieces, to connection: SocketHandle) -> SendOutcome
 
+    /// Offers bytes that stay where they are, and as they are, until their send is completed: the kernel sends them from
+    /// there. Non-empty.
+    ///
+    /// - Returns: Nil when this socket can't, or not now: to be sent in the usual way. What was taken is completed later;
+    ///   an error event tells of it.
+    func sendInPlace(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome?
+
+    /// Prepares a socket for `sendInPlace`: false when it can't.
+    func enableSendsInPlace(of connection: SocketHandle) -> Bool
+
+    /// Has the sends of `sendInPlace` completed that are.
+    func takeCompletions(of connection: SocketHandle, _ sends: inout SendsInPlace)
+
     /// As `send` of pieces, over a Unix socket; the descriptors travel with the first byte.
     func send(
         _ pieces: borrowing SendPieces,
@@ -287,6 +300,12 @@ extension Driver {
     }
     /// Nil.
     public func waitingByteCount(of connection: SocketHandle) -> Int? { nil }
+    /// False: for drivers without a kernel.
+    public func enableSendsInPlace(of connection: SocketHandle) -> Bool { false }
+    /// Nil: for drivers without a kernel.
+    public func sendInPlace(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome? { nil }
+    /// Does nothing.
+    public func takeCompletions(of connection: SocketHandle, _ sends: inout SendsInPlace) {}
     /// As without descriptors: for drivers whose sockets can't pass them.
     public func send(
         _ pieces: borrowing SendPieces,

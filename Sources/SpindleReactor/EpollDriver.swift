@@ -207,7 +207,7 @@ internal import SpindleSystem
     }
 
     package func send(_ pieces: borrowing SendPieces, to connection: SocketHandle) -> SendOutcome {
-        SendOutcome(unsafe connection.socket.send(pieces.vector, isContinued: pieces.isContinued))
+        SendOutcome(unsafe connection.socket.send(pieces.vector))
     }
 
     package func send(
@@ -237,6 +237,16 @@ internal import SpindleSystem
         case .failed(let errno): .sent(.failed(errno), offered: count)
         case .unreadable(let error): .unreadable(error)
         }
+    }
+
+    package func sendInPlace(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome? {
+        (unsafe connection.socket.sendInPlace(bytes)).map { SendOutcome($0) }
+    }
+
+    package func enableSendsInPlace(of connection: SocketHandle) -> Bool { connection.socket.enableSendsInPlace() }
+
+    package func takeCompletions(of connection: SocketHandle, _ sends: inout SendsInPlace) {
+        connection.socket.takeCompletions { sends.complete($0, wereCopied: $1) }
     }
 
     package func duplicate(descriptor: Int32) throws(PassingError) -> PassedDescriptor {

@@ -49,6 +49,8 @@ extension Reactor {
         if let travel = connection.travel.take() { return depart(connection, travel) }
         if case .done = ending.reason, connection.state.needsLinger, configuration.lingerTimeout > .zero {
             linger(connection)
+        } else if !ending.reset, connection.hasSendsInPlace {
+            linger(connection)
         } else {
             close(connection, reset: ending.reset)
         }
@@ -89,7 +91,10 @@ extension Reactor {
                 budget -= unsafe lent.pointer.count
                 if lent.drained, connection.state.flags.isDisjoint(with: [.inputIsFinal, .inputHasUrgent]) { return }
             case .wouldBlock: return
-            case .endOfStream, .failed: return close(connection, reset: false)
+            case .endOfStream:
+                connection.state.flags.insert(.inputEnded)
+                return connection.hasSendsInPlace ? () : close(connection, reset: false)
+            case .failed: return close(connection, reset: false)
             }
         }
         // More waits: the next turn goes on, until the linger timeout ends it.
@@ -99,7 +104,10 @@ extension Reactor {
     }
 
     func close(_ connection: Connection, reset: Bool) {
+        // What would be sent from there after its memory is somebody else's is dropped.
+        let reset = reset || connection.hasSendsInPlace
         cancelTimer(of: connection)
+        keepSendsInPlace(of: connection)
         connection.state.closed()
         // What others hold too is reported until it is removed, closed or not. epoll(7), question 6.
         if connection.state.flags.contains(.adopted) { driver.unwatch(descriptor: connection.handle.rawValue) }

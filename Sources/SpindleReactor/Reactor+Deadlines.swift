@@ -42,7 +42,9 @@ extension Reactor {
             // Nor does the peer's time to take what is left run.
             if let pace = connection.extras?.outputPace, pace.isHeld { return Deadline(due: pace.due, kind: .pace) }
             return after(connection.waitingSince, configuration.closeTimeout, .close)
-        case .lingering: return after(connection.waitingSince, configuration.lingerTimeout, .linger)
+        case .lingering:
+            let limit = connection.hasSendsInPlace ? configuration.closeTimeout : configuration.lingerTimeout
+            return after(connection.waitingSince, limit, .linger)
         case .closing, .closed: return nil
         }
     }

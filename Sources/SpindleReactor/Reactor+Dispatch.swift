@@ -83,6 +83,7 @@ extension Reactor {
 
     @inline(never)
     private func handle(_ readiness: Readiness, of connection: Connection) {
+        let readiness = takeCompletions(of: connection, readiness)
         if readiness.contains(.writable), !strikes(.unnoticedRoom) {
             connection.state.flags.remove(.outputBlocked)
             if !connection.queue.isEmpty {

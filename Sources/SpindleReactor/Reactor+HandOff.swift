@@ -71,6 +71,7 @@ extension Reactor {
         // What its last callback has put back, and what was here before.
         travel.unread += connection.takeAllKept()
         travel.passing = connection.extras?.passing ?? Passing()
+        travel.inPlace = connection.extras?.inPlace ?? SendsInPlace()
         if strikes(.lostUnread) { travel.unread = [] }
         let socket = driver.release(connection.handle)
         connection.state.closed()
@@ -95,6 +96,7 @@ extension Reactor {
         if !travel.held.isEmpty { connection.makeExtras().held = travel.held }
         connection.state.flags.formUnion(travel.flags)
         if !travel.passing.isEmpty { connection.makeExtras().passing = travel.passing }
+        if travel.inPlace.isUsed { connection.makeExtras().inPlace = travel.inPlace }
         connection.updateOutputQueued()
         connection.readLimits = travel.readLimits
         connection.writeLimits = travel.writeLimits

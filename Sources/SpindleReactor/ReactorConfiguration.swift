@@ -41,6 +41,9 @@ public struct ReactorConfiguration: Sendable, Equatable {
     /// memory are read by the blocking pool in pieces of this size.
     public var fileBudgetBytes = 1 << 20
 
+    /// Chunks of at least so many bytes are sent from where they lie (MSG_ZEROCOPY); `Int.max` sends none so.
+    public var zeroCopyBytes = Int.max
+
     /// Datagrams that one receive asks for at most, and that leave with one send; the kernel keeps the rest.
     public var datagramsPerReceive = 64
     /// Bytes of the longest datagram; the rest of a longer one is cut off. Below 65,535 none come in groups.

@@ -13,8 +13,6 @@ package import SpindleSystem
     private let pieces: UnsafeMutableBufferPointer<SendPiece>
     /// How many pieces.
     public private(set) var count = 0
-    /// More is sent right behind these pieces.
-    var isContinued = false
     /// The bytes of all pieces.
     public private(set) var byteCount = 0
 
@@ -27,7 +25,6 @@ package import SpindleSystem
     mutating func removeAll() {
         count = 0
         byteCount = 0
-        isContinued = false
     }
 
     mutating func append(_ base: UnsafeRawPointer, byteCount length: Int) {

@@ -23,6 +23,8 @@ struct TravellingConnection: Sendable {
     let held: [any AnyObject & Sendable]
     /// Descriptors that came and those that are to be sent.
     var passing = Passing()
+    /// What the kernel sends from where it lies.
+    var inPlace = SendsInPlace()
     let readLimits: [RateLimit]
     let writeLimits: [RateLimit]
     let build: Build

@@ -54,23 +54,25 @@ struct WriteQueue: Sendable {
         files.append(WaitingFile(bytesBefore: byteCount - before, region: region))
     }
 
+    /// The chunk that is the next to be sent, if it has so many bytes and is sent before any file.
+    func nextChunk(from length: Int) -> ByteChunk? {
+        guard first < chunks.count, chunks[first].count >= length, (files.first?.bytesBefore ?? .max) >= chunks[first].count
+        else { return nil }
+        return chunks[first]
+    }
+
     /// The file whose bytes are the next to be sent; nil while others are.
     var nextFile: WaitingFile? {
         get { files.first.flatMap { $0.bytesBefore == 0 ? $0 : nil } }
         set { if let newValue, !files.isEmpty { files[0] = newValue } }
     }
 
-    /// Lists the first pieces, as many as one send takes, `limit` bytes at most and none behind the next file. They
-    /// stay valid until the queue is changed.
-    func list(into pieces: inout SendPieces, atMost limit: Int) {
-        var left = limit
-        if let file = files.first, file.bytesBefore < limit {
-            left = file.bytesBefore
-            pieces.isContinued = true
-        }
+    /// Lists the first pieces, as many as one send takes, `limit` bytes at most and none behind the next file, nor what
+    /// follows them and has `large` bytes. They stay valid until the queue is changed.
+    func list(into pieces: inout SendPieces, atMost limit: Int, before large: Int = .max) {
+        var left = min(limit, files.first?.bytesBefore ?? .max)
         for index in first..<chunks.count {
-            guard left > 0 else { return }
-            guard !pieces.isFull else { return pieces.isContinued = false }
+            guard !pieces.isFull, left > 0, index == first || chunks[index].count < large else { return }
             let count = min(chunks[index].count, left)
             unsafe pieces.append(chunks[index].baseAddress, byteCount: count)
             left -= count

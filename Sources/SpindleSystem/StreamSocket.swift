@@ -138,14 +138,11 @@ public struct StreamSocket: Equatable, Sendable {
     }
 
     /// sendmsg(2) of the pieces without SIGPIPE; at most IOV_MAX (1024) of them.
-    ///
-    /// - Parameter isContinued: More is sent at once: a packet that is not full waits for it (MSG_MORE, tcp(7)).
-    @inlinable
-    public func send(_ pieces: UnsafeMutableBufferPointer<SendPiece>, isContinued: Bool = false) -> Transfer {
+    @inlinable public func send(_ pieces: UnsafeMutableBufferPointer<SendPiece>) -> Transfer {
         // A `SendPiece` has the layout of an iovec: address, length.
         let vector = unsafe UnsafeMutableRawPointer(pieces.baseAddress)?.assumingMemoryBound(to: cl_piece.self)
         while true {
-            let result = unsafe cl_send_vector(descriptor, vector, pieces.count, isContinued ? 1 : 0)
+            let result = unsafe cl_send_vector(descriptor, vector, pieces.count)
             if result >= 0 { return .bytes(result) }
             if let transfer = StreamSocket.refused(result) { return transfer }
         }

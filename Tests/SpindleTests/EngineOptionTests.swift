@@ -31,7 +31,7 @@ struct EngineOptionTests {
         "cores": "3", "cpuset": "0-3,8", "numa-node": "1", "near": "eth0", "placement": "pack", "pin": "never",
         "no-smt": "true", "oversubscribe": "true", "accept-mode": "balanced", "balance-threshold": "3",
         "backlog": "77", "busy-poll": "50us", "max-connections": "1000", "receive-buffer": "16KiB",
-        "read-budget": "100", "file-budget": "5000", "datagrams-per-receive": "9", "largest-datagram": "1500",
+        "read-budget": "100", "file-budget": "5000", "zero-copy": "9999", "datagrams-per-receive": "9", "largest-datagram": "1500",
         "events-per-wait": "512",
         "accept-budget": "7", "close-budget": "5",
         "timer-budget": "10", "job-budget": "11", "write-high-watermark": "1MiB", "write-low-watermark": "1KiB",

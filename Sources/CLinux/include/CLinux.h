@@ -92,13 +92,27 @@ int cl_listen(int fd, int backlog);
 int cl_accept(int fd, cl_address *peer);
 int cl_local_address(int fd, cl_address *address);
 int cl_peer_address(int fd, cl_address *address);
-/// sendmsg(2); with `more`, what follows at once leaves with it (MSG_MORE).
-ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count, int more);
+ptrdiff_t cl_send_vector(int fd, const cl_piece *pieces, size_t count);
 int cl_shutdown_writes(int fd);
 /// FIONREAD: the bytes that a read would give, or -errno. ioctl_tty(2), tcp(7).
 int cl_waiting_bytes(int fd);
 /// SO_PEERCRED: process, user and group of a Unix socket's other end, in this order. unix(7).
 int cl_peer_credentials(int fd, uint32_t numbers[3]);
+
+// ---- sending from where the bytes lie ----
+
+typedef struct {
+    uint32_t first, last;  // The sends, as the kernel counts those of the socket from 0.
+    int was_copied;
+    int is_ours;  // 0 when the message is about something else.
+} cl_completion;
+/// SO_ZEROCOPY.
+int cl_enable_zero_copy(int fd);
+/// send(2) with MSG_ZEROCOPY: the bytes must stay as they are until the send is completed.
+ptrdiff_t cl_send_zero_copy(int fd, const void *buffer, size_t size);
+/// One message of the error queue; -EAGAIN when there is none.
+int cl_take_completion(int fd, cl_completion *completion);
+
 /// Descriptors that one message can pass: the kernel's SCM_MAX_FD.
 enum { CL_MOST_PASSED = 253 };
 /// sendmsg(2) with SCM_RIGHTS, of 1 to CL_MOST_PASSED descriptors: they travel with the first byte. unix(7).
