@@ -59,6 +59,7 @@ static ssize_t send_some(struct connection *connection) {
     if (mode == READ) {
         struct iovec piece = {buffer, left < sizeof buffer ? left : sizeof buffer};
         ssize_t count = preadv2(file, &piece, 1, (off_t)connection->offset, RWF_NOWAIT);
+        if (count < 0 && errno == EOPNOTSUPP) count = preadv2(file, &piece, 1, (off_t)connection->offset, 0);
         return count < 1 ? count : send(connection->descriptor, buffer, (size_t)count, MSG_NOSIGNAL);
     }
     int flags = MSG_NOSIGNAL | (mode == ZEROCOPY ? MSG_ZEROCOPY : 0);

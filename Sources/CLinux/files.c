@@ -8,12 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/sendfile.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,6 +81,12 @@ int64_t cl_file_size(int fd) {
 
 ptrdiff_t cl_read_at(int fd, void *buffer, size_t size, int64_t offset) {
     return RESULT(pread(fd, buffer, size, offset));
+}
+
+int cl_is_of_memory(int fd) {
+    struct statfs system;
+    if (fstatfs(fd, &system) < 0) return 0;
+    return system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC || system.f_type == HUGETLBFS_MAGIC;
 }
 
 ptrdiff_t cl_read_now(int fd, void *buffer, size_t size, int64_t offset) {

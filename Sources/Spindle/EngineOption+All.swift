@@ -192,7 +192,8 @@ extension EngineOption {
             in: 4096...(1 << 30),
             unlimited: "never",
             summary: "Chunks of at least so many bytes are sent from where they lie (MSG_ZEROCOPY).",
-            tradeOff: "Saves a copy where the network card can; costs half as much again where it can't, as on loopback."
+            tradeOff:
+                "Saves a copy where the network card can; costs half as much again where it can't, as on loopback."
         ),
         .integer(
             "datagrams-per-receive",

@@ -2,9 +2,12 @@
 
 /// Bytes of an open file that are sent without passing through this program. sendfile(2).
 ///
-/// A value: copies share the file, which is closed when the last of them is gone. The bytes are those that the file
-/// has when they are sent: whoever writes to it meanwhile changes what the peer gets. Regions are made from a path or a
-/// descriptor, by whoever has opened the file.
+/// A value: copies share the file, which is closed when the last of them is gone. Regions are made from a path, or a
+/// descriptor by whoever has opened the file.
+///
+/// The bytes are not copied, and until the peer has them all the network reads them from where the file has them in
+/// memory, also after `writeDrained`: a file that is changed in its place meanwhile changes what the peer gets, and one
+/// that is cut gives it zeros. Put a new file in the place of an old one (rename(2)), which then stays as it was.
 public struct FileRegion: Sendable {
     /// Where the bytes come from.
     package let file: any FileSource
@@ -75,6 +78,9 @@ package protocol FileSource: AnyObject, Sendable {
     ///
     /// - Parameter now: Who has looked lately need not look again.
     func isInMemory(_ bytes: Range<Int>, now: MonotonicInstant) -> Bool
+
+    /// They have just been loaded.
+    func noteInMemory(_ bytes: Range<Int>, now: MonotonicInstant)
 }
 
 /// Why a file can't be sent.

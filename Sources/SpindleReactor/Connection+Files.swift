@@ -24,10 +24,19 @@ extension Connection {
     /// - Returns: The bytes taken; nil when nothing can be sent now, or ever.
     @inline(never)
     func offer(_ file: WriteQueue.WaitingFile, upTo limit: Int, passing descriptors: [PassedDescriptor]) -> Int? {
-        guard let ready = file.readyCount > 0 ? file.readyCount : prepare(file) else { return nil }
-        let count = min(ready, limit)
-        switch reactor.driver.send(file.region, count: count, passing: descriptors, to: handle) {
-        case .sent(let outcome, let offered): return account(outcome, offered: offered)
+        beginShare()
+        let share = reactor.configuration.fileBudgetBytes - fileBytes
+        guard share > 0 else {
+            if !state.flags.contains(.onFlushList) { reactor.counters.add(.fileBudgetExhausted) }
+            reactor.settleInNextTurn(self)
+            return nil
+        }
+        guard let ready = file.readyCount > 0 ? file.readyCount : prepare(file.region) else { return nil }
+        switch reactor.driver.send(file.region, count: min(ready, share, limit), passing: descriptors, to: handle) {
+        case .sent(let outcome, let offered):
+            let taken = account(outcome, offered: offered)
+            fileBytes += taken ?? 0
+            return taken
         case .unreadable(let error):
             reactor.counters.add(.sends)
             reactor.write(.error, "\(error)", about: self)
@@ -36,33 +45,38 @@ extension Connection {
         }
     }
 
-    /// Notes the file's next piece as ready.
+    /// Finds the next piece of the file that is next in memory.
     ///
-    /// - Returns: Its bytes; nil when it is not in memory and is being read.
-    private func prepare(_ file: WriteQueue.WaitingFile) -> Int? {
-        var file = file
-        let count = min(file.region.count, reactor.configuration.fileBudgetBytes)
-        file.readyCount = count
-        queue.nextFile = file
-        guard let pool = reactor.blockingPool, !isInMemory(file.region, count) else { return count }
+    /// - Returns: Its bytes; nil when it is being read.
+    private func prepare(_ region: FileRegion) -> Int? {
+        let count = min(region.count, reactor.configuration.fileBudgetBytes)
+        let (source, bytes) = (region.file, region.offset..<region.offset + count)
+        guard let pool = reactor.blockingPool, !source.isInMemory(bytes, now: reactor.now) else {
+            queue.nextFile?.readyCount = count
+            return count
+        }
         state.flags.insert(.fileLoading)
         reactor.counters.add(.fileLoads)
-        let (source, bytes) = (file.region.file, file.region.offset..<file.region.offset + count)
-        // Refused or done: it is sent then, and at worst waits for the disk itself.
-        pool.deferToThread({ source.load(bytes) }, completion: { [self] _ in fileIsLoaded() })
+        pool.deferToThread(
+            { source.load(bytes) },
+            completion: { [self] result in
+                if case .success = result { source.noteInMemory(bytes, now: reactor.now) }
+                fileIsLoaded(count)
+            }
+        )
         return nil
     }
 
-    private func isInMemory(_ region: FileRegion, _ count: Int) -> Bool {
-        region.file.isInMemory(region.offset..<region.offset + count, now: reactor.now)
-    }
-
-    private func fileIsLoaded() {
+    /// Or the pool has refused: it is sent all the same, and at worst waits for the disk itself.
+    private func fileIsLoaded(_ count: Int) {
         state.flags.remove(.fileLoading)
         guard state.isLive else { return }
+        queue.nextFile?.readyCount = count
         // The peer was not to blame.
-        if state.phase == .open { waitingSince = reactor.now.nanoseconds }
+        waitingSince = reactor.now.nanoseconds
+        lastActivity = waitingSince
         sendQueue()
         reactor.settle(self)
+        if state.isLive { reactor.armTimer(of: self) }
     }
 }

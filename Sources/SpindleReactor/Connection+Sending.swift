@@ -73,20 +73,13 @@ extension Connection {
 
     /// Offers the queue to the kernel until it is empty or the socket is full.
     func sendQueue() {
-        // A file has had its share of this turn, or will have it at flush.
-        if state.flags.contains(.onFlushList), queue.nextFile != nil { return }
-        var budget = reactor.configuration.fileBudgetBytes
         while !queue.isEmpty, state.flags.isDisjoint(with: [.outputBlocked, .fileLoading]), state.isLive {
-            guard budget > 0 else {
-                reactor.counters.add(.fileBudgetExhausted)
-                return reactor.settleInNextTurn(self)
-            }
             guard let taken = extras == nil ? offerQueue(upTo: .max) : offerLimited() else { return }
             let fromMemory = queue.removeFirst(taken)
             reactor.counters.add(.bufferedBytes, -fromMemory)
-            budget -= taken - fromMemory
-            // While draining, the close timeout counts from `loseConnection`, whatever trickles out meanwhile.
-            if taken > 0, state.phase == .open { waitingSince = reactor.now.nanoseconds }
+            // While draining, the close timeout counts from `loseConnection`, whatever trickles out meanwhile; but a file
+            // may be longer than a peer can take in that time.
+            if taken > 0, state.phase == .open || fromMemory == 0 { waitingSince = reactor.now.nanoseconds }
         }
     }
 

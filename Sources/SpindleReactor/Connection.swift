@@ -39,10 +39,12 @@ final class Connection: StreamTransport {
     var reader: UnownedJob?
     /// Tasks are shown no more input: the engine drains.
     var withholdsInput = false
-    /// What a task has read and written in the turn with this number: others want to be served, too.
+    /// What a task has read and written, and what was sent of files, in the turn with this number: others want to be
+    /// served, too.
     var pulledBytes = 0
     var pushedBytes = 0
-    var taskTurn: UInt64 = 0
+    var fileBytes = 0
+    var shareTurn: UInt64 = 0
 
     /// Bytes that come before all that the kernel has, none of them empty: what the flag `inputKept` tells of.
     var kept: [ByteChunk] = []

@@ -201,11 +201,11 @@ public protocol Driver: AnyObject {
     /// Offers several pieces in one call. Non-empty, at most 64 of them.
     func send(_ pieces: borrowing SendPieces, to connection: SocketHandle) -> SendOutcome
 
-    /// Offers bytes that stay where they are, and as they are, until their send is completed: the kernel sends them from
-    /// there. Non-empty.
+    /// Offers bytes that stay where they are, and as they are, until their send is completed: the kernel sends them
+    /// from there. Non-empty.
     ///
-    /// - Returns: Nil when this socket can't, or not now: to be sent in the usual way. What was taken is completed later;
-    ///   an error event tells of it.
+    /// - Returns: Nil when this socket can't, or not now: to be sent in the usual way. What was taken is completed
+    ///   later; an error event tells of it.
     func sendInPlace(_ bytes: UnsafeRawBufferPointer, to connection: SocketHandle) -> SendOutcome?
 
     /// Prepares a socket for `sendInPlace`: false when it can't.

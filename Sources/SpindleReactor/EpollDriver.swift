@@ -232,10 +232,11 @@ internal import SpindleSystem
             blocksBrokenPipeSignal = true
         }
         return switch connection.socket.send(region, count: count) {
-        case .bytes(let sent): .sent(.sent(sent), offered: count)
+        case .bytes(let sent): .sent(.sent(sent), offered: sent)
         case .wouldBlock: .sent(.wouldBlock, offered: count)
         case .failed(let errno): .sent(.failed(errno), offered: count)
         case .unreadable(let error): .unreadable(error)
+        case .unsupported: sendCopy(of: region, count: count, passing: [], to: connection)
         }
     }
 

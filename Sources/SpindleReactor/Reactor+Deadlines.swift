@@ -29,18 +29,22 @@ extension Reactor {
                 ? nil : Deadline(due: connection.waitingSince &+ connection.idleTimeout, kind: .connect)
         case .open:
             var first = paceDeadline(of: connection)
-            // While a limit of this side makes it wait, it is not idle.
-            if connection.idleTimeout > 0, first == nil {
+            // While a limit of this side makes it wait, or a disk, it is not idle.
+            let waitsForDisk = connection.state.flags.contains(.fileLoading)
+            if connection.idleTimeout > 0, first == nil, !waitsForDisk {
                 first = Deadline(due: connection.lastActivity &+ connection.idleTimeout, kind: .idle)
             }
             if let due = connection.extras?.handshakeDue, due > 0 {
                 first = .earliest(first, Deadline(due: due, kind: .handshake))
             }
-            guard !connection.queue.isEmpty, connection.extras?.outputPace?.isHeld != true else { return first }
+            guard !connection.queue.isEmpty, !waitsForDisk, connection.extras?.outputPace?.isHeld != true else {
+                return first
+            }
             return .earliest(first, after(connection.waitingSince, configuration.writeProgressTimeout, .writeProgress))
         case .draining:
             // Nor does the peer's time to take what is left run.
             if let pace = connection.extras?.outputPace, pace.isHeld { return Deadline(due: pace.due, kind: .pace) }
+            if connection.state.flags.contains(.fileLoading) { return nil }
             return after(connection.waitingSince, configuration.closeTimeout, .close)
         case .lingering:
             let limit = connection.hasSendsInPlace ? configuration.closeTimeout : configuration.lingerTimeout

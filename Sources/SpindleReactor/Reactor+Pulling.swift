@@ -107,10 +107,10 @@ extension Connection {
         reactor.settle(self)
     }
 
-    /// What a task may read and write in a turn is counted anew in each.
-    private func beginShare() {
+    /// What a task may read and write in a turn, and what is sent of files, is counted anew in each.
+    func beginShare() {
         let turn = reactor.counters[.turns]
-        if taskTurn != turn { (taskTurn, pulledBytes, pushedBytes) = (turn, 0, 0) }
+        if shareTurn != turn { (shareTurn, pulledBytes, pushedBytes, fileBytes) = (turn, 0, 0, 0) }
     }
 
     /// Counts what a task wrote: true when it was as much as may be read in a turn.

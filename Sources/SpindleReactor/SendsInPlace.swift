@@ -71,7 +71,9 @@ extension Reactor {
     /// - Returns: What else has happened.
     @inline(__always)
     func takeCompletions(of connection: Connection, _ readiness: Readiness) -> Readiness {
-        guard readiness.contains(.error), let extras = connection.extras, extras.inPlace.isUsed else { return readiness }
+        guard readiness.contains(.error), let extras = connection.extras, extras.inPlace.isUsed else {
+            return readiness
+        }
         return takeCompletions(of: connection, extras, readiness)
     }
 

@@ -199,13 +199,15 @@ public final class StreamConnection {
         try await write(text.utf8.span)
     }
 
-    /// Sends bytes of a file; waits until they are sent but for the low watermark.
+    /// Sends bytes of a file; waits while more is unsent than the high watermark, until it is down at the low one.
     ///
-    /// - Throws: As for a span; `ConnectionLost` with a `FileError` in it when the file has become shorter meanwhile.
+    /// - Throws: As for a span; `ConnectionLost` with a `FileError` in it when the file is found to have become shorter.
+    ///   What is found out later, the next call throws.
     public nonisolated(nonsending) func write(_ file: FileRegion) async throws {
         try checkWritable()
         step { $0.write(file) }
         try await waitForRoom()
+        if case .failed? = connection.ending?.reason { try checkWritable() }
         await letOthersGoOn(after: file.count)
     }
 

@@ -13,6 +13,9 @@ struct WriteQueue: Sendable {
         fileprivate(set) var region: FileRegion
         /// So many of the region's first bytes need no look whether they are in memory.
         var readyCount = 0
+        /// Of all that were ever queued up to this one, as they were then: bytes of chunks before them, and their own.
+        fileprivate let placeThen: Int
+        fileprivate let byteCountThen: Int
     }
 
     private var chunks: ContiguousArray<ByteChunk> = []
@@ -24,8 +27,12 @@ struct WriteQueue: Sendable {
 
     var isEmpty: Bool { byteCount == 0 && files.isEmpty }
 
-    /// Of chunks and files.
-    var unsentByteCount: Int { files.isEmpty ? byteCount : files.reduce(byteCount) { $0 + $1.region.count } }
+    /// Of chunks and files; files with holes may have more than there are numbers for.
+    var unsentByteCount: Int {
+        guard let first = files.first, let last = files.last else { return byteCount }
+        let sum = byteCount &+ (last.byteCountThen &- first.byteCountThen) &+ first.region.count
+        return sum >= 0 ? sum : .max
+    }
 
     /// What counts against the hard limit: the bytes in memory, and something for each file, which is a descriptor.
     var weight: Int { byteCount + files.count * WriteQueue.fileWeight }
@@ -50,13 +57,26 @@ struct WriteQueue: Sendable {
 
     mutating func append(_ region: FileRegion) {
         guard !region.isEmpty else { return }
-        let before = files.reduce(0) { $0 + $1.bytesBefore }
-        files.append(WaitingFile(bytesBefore: byteCount - before, region: region))
+        var (before, place, total) = (0, 0, 0)
+        if let first = files.first, let last = files.last {
+            before = first.bytesBefore + last.placeThen - first.placeThen
+            (place, total) = (last.placeThen, last.byteCountThen)
+        }
+        let gap = byteCount - before
+        files.append(
+            WaitingFile(
+                bytesBefore: gap,
+                region: region,
+                placeThen: place + gap,
+                byteCountThen: total &+ region.count
+            )
+        )
     }
 
     /// The chunk that is the next to be sent, if it has so many bytes and is sent before any file.
     func nextChunk(from length: Int) -> ByteChunk? {
-        guard first < chunks.count, chunks[first].count >= length, (files.first?.bytesBefore ?? .max) >= chunks[first].count
+        guard first < chunks.count, chunks[first].count >= length,
+            (files.first?.bytesBefore ?? .max) >= chunks[first].count
         else { return nil }
         return chunks[first]
     }

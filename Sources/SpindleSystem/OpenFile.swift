@@ -69,8 +69,15 @@ internal import Synchronization
 
     package func readNow(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Int? {
         let count = unsafe cl_read_now(descriptor, buffer.baseAddress, buffer.count, Int64(offset))
+        if count == -Int(EOPNOTSUPP), isOfMemory {
+            let count = unsafe cl_read_at(descriptor, buffer.baseAddress, buffer.count, Int64(offset))
+            return count >= 0 ? count : nil
+        }
         return count >= 0 ? count : nil
     }
+
+    /// Its file system has no disk: tmpfs, and what else is in memory.
+    private var isOfMemory: Bool { cl_is_of_memory(descriptor) != 0 }
 
     package func isInMemory(_ bytes: Range<Int>, now: MonotonicInstant) -> Bool {
         let look = Look(bytes, now)
@@ -82,12 +89,18 @@ internal import Synchronization
         return true
     }
 
+    package func noteInMemory(_ bytes: Range<Int>, now: MonotonicInstant) {
+        lastLook.store(Look(bytes, now).rawValue, ordering: .relaxed)
+    }
+
     /// What Linux reads of a file together, in bytes, unless it is told otherwise: no need to look at each end.
     private static var readAhead: Int { 128 << 10 }
 
     private func isInMemory(at offset: Int) -> Bool {
         var byte: UInt8 = 0
-        return unsafe cl_read_now(descriptor, &byte, 1, Int64(offset)) != -Int(EAGAIN)
+        let result = unsafe cl_read_now(descriptor, &byte, 1, Int64(offset))
+        // Some file systems don't say (overlayfs): then it is read, to be sure.
+        return result == -Int(EOPNOTSUPP) ? isOfMemory : result != -Int(EAGAIN)
     }
 }
 
@@ -111,7 +124,7 @@ private struct Look {
 extension StreamSocket {
     /// What sending of a file did.
     package enum FileTransfer: Equatable {
-        /// That many bytes; the socket is full if they are fewer than were to be sent.
+        /// That many bytes. Fewer than were to be sent says nothing: the socket may be full, or the file has ended.
         case bytes(Int)
         /// The socket is full.
         case wouldBlock
@@ -119,6 +132,8 @@ extension StreamSocket {
         case failed(Errno)
         /// The file is not what it was.
         case unreadable(FileError)
+        /// Of this file the kernel can't: it has to be read and sent.
+        case unsupported
     }
 
     /// sendfile(2) of the region's first `count` bytes, at least 1. It has no flag against SIGPIPE: the thread has to
@@ -126,22 +141,15 @@ extension StreamSocket {
     package func send(_ region: FileRegion, count: Int) -> FileTransfer {
         while true {
             let result = cl_send_file(descriptor, region.file.descriptor, Int64(region.offset), count)
-            if result == count { return .bytes(result) }
-            if result >= 0 {
-                // The socket is full, or the file has ended: then nothing would tell of room.
-                return isCut(region) ? .unreadable(.shrank) : .bytes(result)
-            }
+            if result > 0 { return .bytes(result) }
+            if result == 0 { return .unreadable(.shrank) }
             switch Errno(rawValue: Int32(-result)) {
             case .interrupted: continue
             case .wouldBlock: return .wouldBlock
+            case .invalidArgument: return .unsupported
             case let errno: return blame(region, errno)
             }
         }
-    }
-
-    private func isCut(_ region: FileRegion) -> Bool {
-        let size = cl_file_size(region.file.descriptor)
-        return size >= 0 && size < Int64(region.offset + region.count)
     }
 
     /// sendfile(2) does not say whose error it is: the file is asked.

@@ -66,7 +66,8 @@ public enum SystemThread {
     }
 
     /// From now on, a write to a pipe or socket without readers fails with EPIPE on this thread and does not end the
-    /// process. Threads that it starts are as before; programs that it starts inherit the block. pthread_sigmask(3).
+    /// process. Threads that `start` makes from here are as before; others, and programs, inherit the block.
+    /// pthread_sigmask(3).
     package static func blockBrokenPipeSignal() { cl_block_broken_pipes() }
 
     /// The kernel's number of the calling thread. gettid(2).

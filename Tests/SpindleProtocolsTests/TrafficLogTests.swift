@@ -57,6 +57,33 @@ struct TrafficLogTests {
         #expect(entries.all.allSatisfy { $0.hasPrefix("connection 1 127.0.0.1:") })
     }
 
+    @Test("a file is handed on as one, and its length written down")
+    func files() throws {
+        let file = try FileRegion(path: #filePath)
+        let entries = Entries()
+        var configuration = ReactorConfiguration()
+        // As a copy it would be too long.
+        (configuration.writeHighWatermarkBytes, configuration.writeLowWatermarkBytes) = (100, 10)
+        configuration.writeLimitBytes = file.count / 2
+        let test = ScriptedConnection(configuration) { transport in
+            let log = TrafficLog(transport) { entries.add($0) }
+            let inner = ProxiedConnection(log) { FileSender($0, file) }
+            log.inner = inner
+            return log
+        }
+        test.feed("PROXY UNKNOWN\r\n")
+        #expect(test.takeText() == String(decoding: try file.read(atMost: file.count), as: UTF8.self))
+        #expect(entries.all.contains { $0.hasSuffix("sent \(file.count) bytes of a file from offset 0") })
+    }
+
+    private final class FileSender: StreamProtocol {
+        let transport: any StreamTransport
+        let file: FileRegion
+        init(_ transport: any StreamTransport, _ file: FileRegion) { (self.transport, self.file) = (transport, file) }
+        func connectionMade() { transport.write(file) }
+        func dataReceived(_ bytes: Span<UInt8>) {}
+    }
+
     @Test("of a long piece a limited part is shown, and the rest counted")
     func limit() {
         let (test, entries) = logged(limitBytes: 4)

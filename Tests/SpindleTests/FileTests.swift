@@ -105,6 +105,24 @@ extension EngineTests {
             await server.stop()
         }
 
+        @Test("a handler's write of a file that became shorter throws why", arguments: [100, 20_000, 900_000])
+        func handlersAreTold(left: Int) async throws {
+            let server = try engine(reactors: 1)
+            let scratch = try Scratch(Files.bytes)
+            let file = try scratch.region()
+            unsafe truncate(scratch.path, left)
+            let errors = Recorder<String>()
+            let address = try server.serve(on: .loopback(port: 0)) { connection in
+                do { try await connection.write(file) } catch { errors.add("\(error)") }
+            }.address
+            try await server.start()
+            let client = try await Client()
+            _ = await client.exchange([], with: address)
+            #expect(errors.values.count == 1 && errors.values.allSatisfy { $0.contains("became shorter") })
+            await client.stop()
+            await server.stop()
+        }
+
         @Test("a file that is not in memory is read by the blocking pool, and arrives all the same")
         func cold() async throws {
             let server = try engine(reactors: 1)

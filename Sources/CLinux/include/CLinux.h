@@ -52,7 +52,10 @@ enum { CL_NOT_REGULAR = -4096 };  // Below every errno.
 int64_t cl_file_size(int fd);
 /// pread(2).
 ptrdiff_t cl_read_at(int fd, void *buffer, size_t size, int64_t offset);
-/// As cl_read_at; -EAGAIN instead of waiting for a disk. preadv2(2), RWF_NOWAIT.
+/// 1 for a file of a file system without a disk. fstatfs(2).
+int cl_is_of_memory(int fd);
+/// As cl_read_at; -EAGAIN instead of waiting for a disk, -EOPNOTSUPP of file systems that can't tell. preadv2(2),
+/// RWF_NOWAIT.
 ptrdiff_t cl_read_now(int fd, void *buffer, size_t size, int64_t offset);
 /// sendfile(2).
 ptrdiff_t cl_send_file(int socket, int fd, int64_t offset, size_t count);

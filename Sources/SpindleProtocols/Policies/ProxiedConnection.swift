@@ -48,6 +48,9 @@ public final class ProxiedConnection: StreamWrapper {
     /// The header has to come now.
     public func connectionMade() { transport.setHandshakeTimeout(timeout) }
 
+    /// Handed on as it is.
+    public func write(_ file: FileRegion) { transport.write(file) }
+
     /// Reads the header; hands everything behind it on.
     public func dataReceived(_ bytes: Span<UInt8>) throws {
         guard let before = pending else {

@@ -49,6 +49,15 @@ public final class TrafficLog: StreamWrapper {
         transport.write(bytes)
     }
 
+    /// Its length is written down, and it is handed on.
+    public func write(_ file: FileRegion) {
+        if transport.isWritable {
+            note("sent \(file.count) bytes of a file from offset \(sent)")
+            sent += file.count
+        }
+        transport.write(file)
+    }
+
     /// Taken back: they come again.
     public func unread(_ bytes: Span<UInt8>) {
         received -= bytes.count

@@ -160,6 +160,13 @@ extension Contract {
                 }
                 #expect(bench.counter(.turns) - turns == 5 && bench.counter(.fileBudgetExhausted) == 4)
                 bench.turn("it has come") { client.received == bytes }
+                // Several files, written outside of callbacks and within, and pieces that don't end with a turn.
+                let before = (bench.counter(.bytesSent), bench.counter(.turns))
+                for _ in 0..<3 { proto.transport.write(try file.region(0, 7000)) }
+                for turn in 1...3 {
+                    bench.turnReactor()
+                    #expect(bench.counter(.bytesSent) - before.0 == UInt64(min(turn * 10_000, 21_000)))
+                }
             }
         }
 
@@ -296,6 +303,138 @@ extension Contract {
                 bench.turn("it is over") { proto.isLost && client.isOver }
                 #expect(proto.reasonText == "\(DisconnectReason.failed(FileError.unreadable(.inputOutput)))")
             }
+        }
+
+        @Test(
+            "a file that says it has more bytes than it gives ends the connection with a reset",
+            arguments: DriverKind.allCases
+        )
+        func promisesTooMuch(kind: DriverKind) throws {
+            // Its size is that of a page.
+            let region = try FileRegion(path: "/sys/devices/system/cpu/online")
+            try withBench(kind) { bench in
+                let (client, proto) = try bench.pair { proto, callback in
+                    if callback == .data { proto.transport.write(region) }
+                }
+                client.send("x")
+                bench.turn("it is over") { proto.isLost && client.isOver }
+                #expect(proto.reasonText == "\(DisconnectReason.failed(FileError.shrank))")
+            }
+        }
+
+        @Test("files without a page cache are read and sent", arguments: DriverKind.allCases)
+        func unsupported(kind: DriverKind) throws {
+            guard let region = try? FileRegion(path: "/proc/config.gz") else { return }
+            try withBench(kind) { bench in
+                let (client, proto) = try bench.pair()
+                proto.transport.write(region)
+                bench.turn("it has come") { client.received.count == region.count }
+                #expect(client.received == (try region.read(atMost: region.count)))
+            }
+        }
+
+        @Test(
+            "a peer that goes on taking a file after loseConnection has the close timeout for each part of it",
+            arguments: DriverKind.allCases.filter { !$0.isEpoll }
+        )
+        func longerThanCloseTimeout(kind: DriverKind) throws {
+            let file = ScratchFile(pattern(400_000))
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+                $0.configuration.closeTimeout = .seconds(1)
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                proto.transport.write(try file.region())
+                proto.transport.loseConnection()
+                client.readsInput = false
+                for _ in 0..<20 {
+                    bench.advance(by: .milliseconds(400))
+                    bench.turn(times: 2)
+                    client.readsInput = true
+                    client.pump()
+                    client.readsInput = false
+                }
+                #expect(!proto.isLost && (10_000..<400_000).contains(client.received.count))
+                bench.turn()
+                bench.advance(by: .seconds(2))
+                bench.turn("it is over") { proto.isLost }
+                #expect(proto.reasonText == "\(DisconnectReason.timedOut(.close))")
+            }
+        }
+
+        @Test("no timeout runs while a disk is waited for", arguments: DriverKind.allCases.filter { !$0.isEpoll })
+        func diskIsSlow(kind: DriverKind) throws {
+            let bytes = pattern(100_000)
+            let slow = SlowSource(try ScratchFile(bytes).region())
+            for closes in [false, true] {
+                let slow = SlowSource(FileRegion(slow, offset: 0, count: bytes.count))
+                let pool = BlockingPool()
+                try withBench(kind) {
+                    $0.configuration.idleTimeout = .seconds(10)
+                    $0.configuration.writeProgressTimeout = .seconds(10)
+                    $0.configuration.closeTimeout = .seconds(10)
+                } _: { bench in
+                    bench.reactor.blockingPool = pool
+                    let (client, proto) = try bench.pair()
+                    proto.transport.write(FileRegion(slow, offset: 0, count: bytes.count))
+                    if closes { proto.transport.loseConnection() }
+                    for _ in 0..<20 {
+                        bench.advance(by: .seconds(5))
+                        bench.turn(times: 3)
+                    }
+                    #expect(!proto.isLost && !proto.callbacks.contains(.idle))
+                    pool.start()
+                    pool.stop(until: MonotonicInstant(nanoseconds: .max))
+                    bench.turn("it has come") { client.received == bytes }
+                    #expect(bench.counter(.timeouts) == 0)
+                    guard !closes else { return }
+                    bench.advance(by: .seconds(11))
+                    bench.turn("it is idle") { proto.callbacks.contains(.idle) }
+                }
+            }
+        }
+
+        @Test("what many files have together is no more than there are numbers for", arguments: [DriverKind.simulated])
+        func manyBytes(kind: DriverKind) throws {
+            let region = FileRegion(SlowSource(try ScratchFile([1]).region()), offset: 0, count: .max)
+            try withBench(kind) {
+                $0.hasSmallBuffers = true
+            } _: { bench in
+                let (_, proto) = try bench.pair()
+                for _ in 0..<3 {
+                    proto.transport.write(region)
+                    #expect(proto.transport.bufferedByteCount > Int.max / 2)
+                }
+                proto.transport.abortConnection()
+            }
+        }
+
+        @Test("the bytes of files and chunks in any order are counted", arguments: [DriverKind.simulated])
+        func counted(kind: DriverKind) throws {
+            let file = ScratchFile(pattern(10_000))
+            var queue = WriteQueue()
+            var (expected, random) = (0, UInt64(7))
+            for step in 0..<3000 {
+                random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                let count = Int(random >> 33) % 5000 + 1
+                switch step % 5 {
+                case 0, 1:
+                    queue.append(try file.region(0, count))
+                    expected += count
+                case 2:
+                    queue.append(ByteChunk(pattern(count)))
+                    expected += count
+                default:
+                    var pieces = SendPieces()
+                    queue.list(into: &pieces, atMost: count)
+                    let next = queue.nextFile.map { min($0.region.count, count) } ?? pieces.byteCount
+                    let before = queue.byteCount
+                    #expect(before - queue.removeFirst(next) == queue.byteCount)
+                    expected -= next
+                }
+                #expect(queue.unsentByteCount == expected && queue.isEmpty == (expected == 0))
+            }
+            #expect(expected > 0)
         }
     }
 }

@@ -57,5 +57,7 @@ final class SlowSource: FileSource {
         offset + buffer.count <= loadedByteCount ? unsafe inner.readNow(into: buffer, at: offset) : nil
     }
 
+    func noteInMemory(_ bytes: Range<Int>, now: MonotonicInstant) {}
+
     func isInMemory(_ bytes: Range<Int>, now: MonotonicInstant) -> Bool { bytes.upperBound <= loadedByteCount }
 }
