@@ -33,9 +33,9 @@ public protocol StreamTransport: SocketTransport {
     ///
     /// They count as unsent until the kernel has taken them, watermarks and `writeDrained` included; of the hard limit
     /// a waiting file takes 16 KiB. What is not in the system's memory is read by the blocking pool first, so that no
-    /// other connection waits for a disk, and no timeout runs meanwhile. After `loseConnection` the close timeout begins
-    /// anew whenever the peer has taken some of a file. A file that has become shorter, or can't be read, ends the connection with
-    /// `.failed(FileError)` and a reset: the peer was promised bytes that don't exist.
+    /// other connection waits for a disk; no timeout runs meanwhile. After `loseConnection` the close timeout begins
+    /// anew whenever the peer has taken some of a file. One that has become shorter, or can't be read, ends the
+    /// connection with `.failed(FileError)` and a reset: the peer was promised bytes that don't exist.
     func write(_ file: FileRegion)
 
     /// Has descriptors go with the first byte that is written next: the peer gets numbers of its own for the same open

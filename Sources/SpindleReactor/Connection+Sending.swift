@@ -77,8 +77,8 @@ extension Connection {
             guard let taken = extras == nil ? offerQueue(upTo: .max) : offerLimited() else { return }
             let fromMemory = queue.removeFirst(taken)
             reactor.counters.add(.bufferedBytes, -fromMemory)
-            // While draining, the close timeout counts from `loseConnection`, whatever trickles out meanwhile; but a file
-            // may be longer than a peer can take in that time.
+            // While draining, the close timeout counts from `loseConnection`, whatever trickles out meanwhile; but a
+            // file may be longer than a peer can take in that time.
             if taken > 0, state.phase == .open || fromMemory == 0 { waitingSince = reactor.now.nanoseconds }
         }
     }

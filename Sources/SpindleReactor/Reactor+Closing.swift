@@ -105,9 +105,8 @@ extension Reactor {
 
     func close(_ connection: Connection, reset: Bool) {
         // What would be sent from there after its memory is somebody else's is dropped.
-        let reset = reset || connection.hasSendsInPlace
+        let reset = keepSendsInPlace(of: connection) || reset
         cancelTimer(of: connection)
-        keepSendsInPlace(of: connection)
         connection.state.closed()
         // What others hold too is reported until it is removed, closed or not. epoll(7), question 6.
         if connection.state.flags.contains(.adopted) { driver.unwatch(descriptor: connection.handle.rawValue) }

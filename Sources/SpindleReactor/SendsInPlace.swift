@@ -43,7 +43,10 @@ public struct SendsInPlace: Sendable {
 }
 
 extension Connection {
-    var hasSendsInPlace: Bool { extras.map { !$0.inPlace.isEmpty } ?? false }
+    var hasSendsInPlace: Bool {
+        guard let extras else { return false }
+        return !extras.inPlace.isEmpty
+    }
 
     /// Offers the chunk's first bytes, so many at most, to be sent from where they lie.
     ///
@@ -99,8 +102,11 @@ extension Reactor {
 
     /// The socket is reset, but a network card may still have a part of it: what lies there stays for as long as others
     /// linger.
-    func keepSendsInPlace(of connection: Connection) {
-        guard let chunks = connection.extras?.inPlace.takeAll(), !chunks.isEmpty else { return }
+    ///
+    /// - Returns: True when there is anything.
+    func keepSendsInPlace(of connection: Connection) -> Bool {
+        guard connection.hasSendsInPlace, let chunks = connection.extras?.inPlace.takeAll() else { return false }
         _ = callLater(configuration.lingerTimeout) { withExtendedLifetime(chunks) {} }
+        return true
     }
 }

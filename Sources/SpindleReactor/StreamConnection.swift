@@ -201,8 +201,8 @@ public final class StreamConnection {
 
     /// Sends bytes of a file; waits while more is unsent than the high watermark, until it is down at the low one.
     ///
-    /// - Throws: As for a span; `ConnectionLost` with a `FileError` in it when the file is found to have become shorter.
-    ///   What is found out later, the next call throws.
+    /// - Throws: As for a span; `ConnectionLost` with a `FileError` in it when the file is found to have become
+    ///   shorter. What is found out later, the next call throws.
     public nonisolated(nonsending) func write(_ file: FileRegion) async throws {
         try checkWritable()
         step { $0.write(file) }

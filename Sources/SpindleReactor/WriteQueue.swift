@@ -21,21 +21,23 @@ struct WriteQueue: Sendable {
     private var chunks: ContiguousArray<ByteChunk> = []
     /// The chunks before this index were sent.
     private var first = 0
-    private var files: ContiguousArray<WaitingFile> = []
+    /// Nil before the first one.
+    private var files: ContiguousArray<WaitingFile>?
     /// Of the chunks.
     private(set) var byteCount = 0
 
-    var isEmpty: Bool { byteCount == 0 && files.isEmpty }
+    var isEmpty: Bool { byteCount == 0 && !hasFiles }
+    private var hasFiles: Bool { files.map { !$0.isEmpty } ?? false }
 
     /// Of chunks and files; files with holes may have more than there are numbers for.
     var unsentByteCount: Int {
-        guard let first = files.first, let last = files.last else { return byteCount }
+        guard let first = files?.first, let last = files?.last else { return byteCount }
         let sum = byteCount &+ (last.byteCountThen &- first.byteCountThen) &+ first.region.count
         return sum >= 0 ? sum : .max
     }
 
     /// What counts against the hard limit: the bytes in memory, and something for each file, which is a descriptor.
-    var weight: Int { byteCount + files.count * WriteQueue.fileWeight }
+    var weight: Int { byteCount + (files?.count ?? 0) * WriteQueue.fileWeight }
     private static var fileWeight: Int { 16 << 10 }
 
     /// Queues a copy of `bytes`.
@@ -58,12 +60,13 @@ struct WriteQueue: Sendable {
     mutating func append(_ region: FileRegion) {
         guard !region.isEmpty else { return }
         var (before, place, total) = (0, 0, 0)
-        if let first = files.first, let last = files.last {
+        if let first = files?.first, let last = files?.last {
             before = first.bytesBefore + last.placeThen - first.placeThen
             (place, total) = (last.placeThen, last.byteCountThen)
         }
         let gap = byteCount - before
-        files.append(
+        files = files ?? []
+        files?.append(
             WaitingFile(
                 bytesBefore: gap,
                 region: region,
@@ -76,21 +79,21 @@ struct WriteQueue: Sendable {
     /// The chunk that is the next to be sent, if it has so many bytes and is sent before any file.
     func nextChunk(from length: Int) -> ByteChunk? {
         guard first < chunks.count, chunks[first].count >= length,
-            (files.first?.bytesBefore ?? .max) >= chunks[first].count
+            (files?.first?.bytesBefore ?? .max) >= chunks[first].count
         else { return nil }
         return chunks[first]
     }
 
     /// The file whose bytes are the next to be sent; nil while others are.
     var nextFile: WaitingFile? {
-        get { files.first.flatMap { $0.bytesBefore == 0 ? $0 : nil } }
-        set { if let newValue, !files.isEmpty { files[0] = newValue } }
+        get { files?.first.flatMap { $0.bytesBefore == 0 ? $0 : nil } }
+        set { if let newValue, hasFiles { files?[0] = newValue } }
     }
 
     /// Lists the first pieces, as many as one send takes, `limit` bytes at most and none behind the next file, nor what
     /// follows them and has `large` bytes. They stay valid until the queue is changed.
     func list(into pieces: inout SendPieces, atMost limit: Int, before large: Int = .max) {
-        var left = min(limit, files.first?.bytesBefore ?? .max)
+        var left = min(limit, files?.first?.bytesBefore ?? .max)
         for index in first..<chunks.count {
             guard !pieces.isFull, left > 0, index == first || chunks[index].count < large else { return }
             let count = min(chunks[index].count, left)
@@ -104,7 +107,7 @@ struct WriteQueue: Sendable {
     /// - Returns: How many of them were in memory.
     @discardableResult
     mutating func removeFirst(_ length: Int) -> Int {
-        if !files.isEmpty, removeFirstOfFiles(length) { return 0 }
+        if hasFiles, removeFirstOfFiles(length) { return 0 }
         precondition(length <= byteCount, "the kernel took \(length) of \(byteCount) bytes")
         byteCount -= length
         if byteCount == 0 {
@@ -132,13 +135,13 @@ struct WriteQueue: Sendable {
 
     /// - Returns: True when the bytes were the file's; else they are those before it.
     private mutating func removeFirstOfFiles(_ length: Int) -> Bool {
-        guard files[0].bytesBefore == 0 else {
-            files[0].bytesBefore -= length
+        guard var file = files?[0], file.bytesBefore == 0 else {
+            files?[0].bytesBefore -= length
             return false
         }
-        files[0].region.removeFirst(length)
-        files[0].readyCount = max(files[0].readyCount - length, 0)
-        if files[0].region.isEmpty { files.removeFirst() }
+        file.region.removeFirst(length)
+        file.readyCount = max(file.readyCount - length, 0)
+        if file.region.isEmpty { files?.removeFirst() } else { files?[0] = file }
         return true
     }
 
@@ -148,7 +151,7 @@ struct WriteQueue: Sendable {
         return self
     }
 
-    mutating func removeAll() { self = WriteQueue() }
+    mutating func removeAll() { if !isEmpty { self = WriteQueue() } }
 
     private mutating func dropChunks() {
         chunks = []

@@ -270,7 +270,7 @@ struct PluginTests {
     @Test(
         "a near name is one with two letters wrong, or a part of it",
         arguments: [
-            ("raed-budget", "read-budget"), ("budget", "read-budget"), ("coers", "cores"),
+            ("raed-budget", "read-budget"), ("budget", "job-budget"), ("coers", "cores"),
         ]
     )
     func nearNames(given: String, meant: String) {

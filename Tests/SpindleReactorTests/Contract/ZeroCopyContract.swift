@@ -22,8 +22,8 @@ extension Contract {
             bench.turn("all sends are completed") { !bench.connection(of: proto).hasSendsInPlace }
         }
 
-        /// So that it is full soon. The bench's small buffers would have a window of less than a segment, which waits for
-        /// TCP's timers.
+        /// So that it is full soon. The bench's small buffers would have a window of less than a segment, which waits
+        /// for TCP's timers.
         private static func makeSendBufferSmall(_ bench: ContractBench, _ proto: TestProtocol) throws {
             guard bench.kind.isEpoll else { return }
             try StreamSocket(descriptor: bench.connection(of: proto).handle.rawValue).set(.sendBuffer, 32 << 10)
