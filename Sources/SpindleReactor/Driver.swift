@@ -221,9 +221,13 @@ public protocol Driver: AnyObject {
         to connection: SocketHandle
     ) -> SendOutcome
 
-    /// Offers the first `count` bytes of a file's region, at least 1.
+    /// Offers the first bytes of a file's region.
     ///
-    /// - Parameter descriptors: Travel with the first byte, over a Unix socket; mostly none.
+    /// - Parameters:
+    ///   - region: Where in which file they are.
+    ///   - count: How many, at least 1.
+    ///   - descriptors: Travel with the first byte, over a Unix socket; mostly none.
+    ///   - connection: Where they go.
     func send(
         _ region: FileRegion,
         count: Int,
