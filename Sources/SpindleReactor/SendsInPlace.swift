@@ -55,7 +55,9 @@ extension Connection {
     func sendInPlace(_ chunk: ByteChunk, upTo limit: Int) -> SendOutcome? {
         let extras = makeExtras()
         if extras.inPlace.ability == .unknown {
-            extras.inPlace.ability = reactor.driver.enableSendsInPlace(of: handle) ? .can : .cannot
+            // The kernel may have counted sends of whoever had an adopted socket before.
+            let can = !state.flags.contains(.adopted) && reactor.driver.enableSendsInPlace(of: handle)
+            extras.inPlace.ability = can ? .can : .cannot
         }
         guard extras.inPlace.ability == .can else { return nil }
         let bytes = unsafe UnsafeRawBufferPointer(start: chunk.baseAddress, count: min(chunk.count, limit))

@@ -165,6 +165,34 @@ extension EngineTests {
             await server.stop()
         }
 
+        @Test("zero copy: chunks arrive over TCP and Unix sockets, and go along to another reactor")
+        func zeroCopy() async throws {
+            let server = try engine(reactors: 2) { $0.limits.zeroCopyBytes = 4096 }
+            let chunk = ByteChunk(Files.bytes)
+            let handles = Guarded<[ReactorHandle]>([])
+            var addresses: [SocketAddress] = []
+            for address in [SocketAddress.loopback(port: 0), .unix("@spindle-zero-copy-\(getpid())")] {
+                let listener = try server.serve(on: address) { connection in
+                    func writeAll() { for _ in 0..<4 { connection.write(chunk) } }
+                    writeAll()
+                    let target = handles.withLock { $0[1 - connection.reactor.index] }
+                    connection.handOff(to: target) { try await $0.write(chunk) }
+                }
+                addresses.append(listener.address)
+            }
+            try await server.start()
+            handles.withLock { $0 = server.reactors }
+            let client = try await Client()
+            for address in addresses {
+                let outcome = await client.exchange([], with: address)
+                let isRight = outcome.received == (0..<5).flatMap { _ in Files.bytes }
+                #expect(isRight && outcome.reason.map { "\($0)" } == "done")
+            }
+            #expect(server.snapshot()[.zeroCopySends] > 0)
+            await client.stop()
+            await server.stop()
+        }
+
         @Test("a wrapper that changes what goes out changes files, too")
         func wrapped() async throws {
             final class Inverting: StreamWrapper {
