@@ -26,8 +26,8 @@ public protocol StreamTransport: SocketTransport {
     /// after `loseConnection`, `loseWriteConnection` or the end of the connection the bytes are dropped.
     func write(_ bytes: Span<UInt8>)
 
-    /// Sends the chunk without copying it if it has to wait; a large one from where it lies, where the engine is told to
-    /// (`--zero-copy`).
+    /// Sends the chunk without copying it if it has to wait; a large one from where it lies, where the engine is told
+    /// to (`--zero-copy`).
     func write(_ chunk: ByteChunk)
 
     /// Sends bytes of a file, behind what was written before, without reading them into memory. sendfile(2).
