@@ -85,7 +85,7 @@ extension Connection {
 
     /// Offers the first bytes of the queue, so many at most, and descriptors that have to go with them.
     ///
-    /// - Returns: The bytes taken, or nil when the connection broke.
+    /// - Returns: The bytes taken; nil when the connection broke, or a file can't be sent now.
     func offerQueue(upTo limit: Int, passing descriptors: [PassedDescriptor] = []) -> Int? {
         if let file = queue.nextFile { return offer(file, upTo: limit, passing: descriptors) }
         if descriptors.isEmpty, let chunk = queue.nextChunk(from: reactor.configuration.zeroCopyBytes),

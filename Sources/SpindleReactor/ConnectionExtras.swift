@@ -24,7 +24,7 @@ final class ConnectionExtras {
 
     var isEmpty: Bool {
         established == nil && lost == nil && held.isEmpty && handshakeDue == 0 && passing.isEmpty
-            && inputPace == nil && outputPace == nil && producer == nil && inPlace.isEmpty
+            && inputPace == nil && outputPace == nil && producer == nil && !inPlace.isUsed
     }
 }
 

@@ -89,6 +89,8 @@ extension Reactor {
         guard table.count < configuration.maximumConnections else {
             counters.add(.refused)
             handle.takeFromLoad()
+            var inPlace = travel.inPlace
+            keep(inPlace.takeAll())
             return driver.close(socket, reset: true)
         }
         let connection = Connection(reactor: self, handle: socket, peer: travel.peer, acceptor: nil, phase: .open)
@@ -100,7 +102,10 @@ extension Reactor {
         connection.updateOutputQueued()
         connection.readLimits = travel.readLimits
         connection.writeLimits = travel.writeLimits
-        guard insert(connection) else { return }
+        guard insert(connection) else {
+            _ = keepSendsInPlace(of: connection)
+            return
+        }
         if !strikes(.lostUnsent) { connection.adoptUnsent(travel.unsent) }
         for chunk in travel.unread.reversed() { connection.keep(chunk) }
         if travel.handshakeDue > 0 { connection.makeExtras().handshakeDue = travel.handshakeDue }

@@ -108,7 +108,11 @@ extension Reactor {
     /// - Returns: True when there is anything.
     func keepSendsInPlace(of connection: Connection) -> Bool {
         guard connection.hasSendsInPlace, let chunks = connection.extras?.inPlace.takeAll() else { return false }
-        _ = callLater(configuration.lingerTimeout) { withExtendedLifetime(chunks) {} }
+        keep(chunks)
         return true
+    }
+
+    func keep(_ chunks: [ByteChunk]) {
+        if !chunks.isEmpty { _ = callLater(configuration.lingerTimeout) { withExtendedLifetime(chunks) {} } }
     }
 }

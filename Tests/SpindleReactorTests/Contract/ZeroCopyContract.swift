@@ -129,6 +129,57 @@ extension Contract {
             }
         }
 
+        @Test(
+            "an adopted socket sends by copies: somebody else may have counted its sends",
+            arguments: DriverKind.allCases
+        )
+        func adopted(kind: DriverKind) throws {
+            try ZeroCopy.withBench(kind) { bench in
+                let (client, proto) = try bench.pair()
+                bench.connection(of: proto).state.flags.insert(.adopted)
+                proto.transport.write(ByteChunk(pattern(50_000)))
+                bench.turn("it came") { client.received.count == 50_000 }
+                #expect(bench.counter(.zeroCopySends) == 0)
+            }
+        }
+
+        @Test(
+            "a close waits for sends to be completed, and when they are not in time it is a reset",
+            arguments: [true, false]
+        )
+        func closing(isCompleted: Bool) throws {
+            try SpindleReactorTests.withBench(.simulated) {
+                $0.configuration.lingerTimeout = .seconds(1)
+                $0.configuration.closeTimeout = .seconds(30)
+            } _: { bench in
+                let (client, proto) = try bench.pair()
+                let extras = bench.connection(of: proto).makeExtras()
+                var chunk: ByteChunk? = ByteChunk("on its way")
+                weak let storage = chunk?.storage
+                extras.inPlace.ability = .can
+                extras.inPlace.sent(chunk!)
+                chunk = nil
+                proto.transport.loseConnection()
+                bench.turn("it is told") { proto.isLost }
+                bench.advance(by: .seconds(29))
+                bench.turn()
+                #expect(bench.counter(.openConnections) == 1 && storage != nil, "longer than others linger")
+                if isCompleted {
+                    extras.inPlace.complete((0, 0), wereCopied: false)
+                    bench.advance(by: .seconds(2))
+                } else {
+                    bench.advance(by: .seconds(2))
+                    bench.turn("it is closed") { bench.counter(.openConnections) == 0 }
+                    #expect(storage != nil, "a network card may have it still")
+                    bench.advance(by: .seconds(2))
+                }
+                bench.turn("all is gone") { bench.counter(.openConnections) == 0 && storage == nil }
+                client.pump()
+                // Who has read the end already is told of a reset so.
+                #expect(client.error == (isCompleted ? nil : Errno(rawValue: 32)))
+            }
+        }
+
         @Test("chunks are let go of by the numbers of their sends, in any order, also behind the last number")
         func numbers() {
             var sends = SendsInPlace()
